@@ -25,7 +25,7 @@ class ChosenSettings:
     """Dotted keys that the user gave; they are never chosen."""
     stored: Mapping[str, Any] = field(default_factory=dict)
     """Choices of the interrupted run that this one resumes; they replace new ones."""
-    made: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
     """The choices so far, by dotted key."""
 
     def apply(self, config: Config, wanted: Mapping[str, Any]) -> Config:
@@ -35,12 +35,12 @@ class ChosenSettings:
             for key, value in wanted.items()
             if key not in self.given
         }
-        self.made |= chosen
+        self.chosen |= chosen
         return replace_keys(config, chosen)
 
     def describe(self) -> str:
         """Return the choices as the user would write them: "loop.steps=36 batches.rows=2"."""
-        return " ".join(f"{key}={value}" for key, value in self.made.items())
+        return " ".join(f"{key}={value}" for key, value in self.chosen.items())
 
 
 def choices_of(run: Path, given: Collection[str]) -> ChosenSettings:
@@ -50,10 +50,10 @@ def choices_of(run: Path, given: Collection[str]) -> ChosenSettings:
     return ChosenSettings(given, json_file.read_object(file) if is_resumed else {})
 
 
-def save(run: Path, made: Mapping[str, Any]) -> None:
+def save(run: Path, chosen: Mapping[str, Any]) -> None:
     """Write the choices into the directory of a run."""
     run.mkdir(parents=True, exist_ok=True)
-    directory.write_text(run / run_directory.CHOICES_FILE, json.dumps(made, indent=1))
+    directory.write_text(run / run_directory.CHOICES_FILE, json.dumps(chosen, indent=1))
 
 
 def replace_keys(config: Config, values: Mapping[str, Any]) -> Config:

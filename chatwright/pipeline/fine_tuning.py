@@ -59,7 +59,7 @@ class FineTuning:
         """Whether the settings of this run are fitted."""
         return self.origin == "imported" or self.is_adapter
 
-    def before_reading(self, config: Config) -> Config:
+    def fit_before_reading(self, config: Config) -> Config:
         """Return the settings with learning rates, and the sizes of validation and samples."""
         if not self.is_fitted:
             return config
@@ -67,7 +67,7 @@ class FineTuning:
         sizes = {"validation_share": 0.1, "sample_tokens": 48, "stop_prompts": 8}
         return self.choices.apply(config, rates | sizes | _old_text_bytes(config))
 
-    def batches(
+    def fit_batches(
         self,
         config: Config,
         rows: Sequence[Rendered],
@@ -117,7 +117,7 @@ class FineTuning:
         packed = PackedBatches(some, pad, config, length, seed, self.model.device)
         return packed.next_batch().micro_batches[0]
 
-    def loop(self, config: Config, steps_per_pass: int, passes: float) -> Config:
+    def fit_loop(self, config: Config, steps_per_pass: int, passes: float) -> Config:
         """Return the settings with the number of steps, and warm-up and evaluations to match."""
         if not self.is_fitted:
             return config
@@ -126,32 +126,32 @@ class FineTuning:
         fields: Any = config
         return self.choices.apply(config, wanted.loop_settings(fields.loop.steps, steps_per_pass))
 
-    def texts(self, config: Config) -> Config:
+    def fit_texts(self, config: Config) -> Config:
         """Return the settings of continued pretraining, with learning rates and the rows' size."""
         if not self.is_fitted:
             return config
-        config = self.rates(config)
+        config = self.fit_rates(config)
         length = min(wanted.TEXT_ROW, self.model.config.context_length)
         sizes = {"batches.context_length": length, "batches.rows": wanted.TEXT_ROWS}
         return self.choices.apply(config, sizes | _old_text_bytes(config))
 
-    def rates(self, config: Config) -> Config:
+    def fit_rates(self, config: Config) -> Config:
         """Return the settings with learning rates that suit the weights."""
         if not self.is_fitted:
             return config
         rates = wanted.rate_settings(self.origin, self.is_adapter, self.choices.given)
         return self.choices.apply(config, rates)
 
-    def text_steps(self, config: Config, n_token: int) -> Config:
+    def fit_text_steps(self, config: Config, n_token: int) -> Config:
         """Return the settings with the number of steps for texts of `n_token` tokens."""
         fields: Any = config
         length = fields.batches.context_length or self.model.config.context_length
         steps_per_pass = math.ceil(n_token / (fields.batches.rows * length))
-        return self.stated_loop(config, steps_per_pass, wanted.TEXT_PASSES)
+        return self.fit_and_state_loop(config, steps_per_pass, wanted.TEXT_PASSES)
 
-    def stated_loop(self, config: Config, steps_per_pass: int, passes: float) -> Config:
+    def fit_and_state_loop(self, config: Config, steps_per_pass: int, passes: float) -> Config:
         """Return the settings with the number of steps; say what was chosen, and warn."""
-        config = self.loop(config, steps_per_pass, passes)
+        config = self.fit_loop(config, steps_per_pass, passes)
         fields: Any = config
         if self.is_fitted:
             self.watcher.say(f"chosen for this model and data: {self.choices.describe()}")

@@ -11,10 +11,17 @@ from chatwright.store.written_snapshots import record_written_snapshot
 
 
 def write_store_snapshot(store: Store, path: Path, previous: Snapshot | None = None) -> Snapshot:
-    """Write all feedback to a new snapshot, and record in the store whose texts it holds.
+    """Write all feedback to a new snapshot; record in the store which users' texts it holds.
 
-    Raters are named by their ids in the store. Raises InputError if the file exists or there is no
-    feedback.
+    With this record, deleting a user can name the snapshots that still hold the user's texts.
+
+    Args:
+        store: The store. Snapshots name raters by their ids in it.
+        path: The new file.
+        previous: The snapshot before it, whose hash the file holds; None for the first one.
+
+    Raises:
+        InputError: The file exists, or there is no feedback.
     """
     rated = store.feedback.rated_conversations()
     snapshot = write_snapshot(path, [to_feedback(item) for item in rated], previous)
@@ -23,7 +30,7 @@ def write_store_snapshot(store: Store, path: Path, previous: Snapshot | None = N
 
 
 def record_snapshot(store: Store, snapshot: Snapshot) -> None:
-    """Record in the store whose texts a snapshot of all its feedback holds."""
+    """Record in the store which users' texts a snapshot of all its feedback holds."""
     rated = store.feedback.rated_conversations()
     concerned = {item.owner_id for item in rated} | {item.feedback.user_id for item in rated}
     if concerned:
@@ -48,7 +55,7 @@ def to_feedback(rated: RatedConversation) -> Feedback:
             replies=replies,
             ranks=opinion.ranks,
             are_all_bad=opinion.are_all_bad,
-            right_ranks=rated.right_ranks,
+            right_ranks=rated.right_ranks,  # known ranks, with which the queue tests raters
         )
     if opinion.better is not None:
         return Correction(

@@ -15,6 +15,7 @@ Setting = Literal["closed", "open", ""]
 CLOSED_BOOK: Setting = "closed"
 OPEN_BOOK: Setting = "open"
 PhraseGroups = tuple[tuple[str, ...], ...]
+"""Groups of phrases, of which a reply must contain one from each group."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ def wrong_reply(text: str) -> Message:
     return WrongReply("assistant", text)
 
 
-def tool_call(name: str, target: str) -> Message:
-    """Return the assistant's call of the tool `name` with the text `target`."""
-    return Message("assistant", (ToolCall("", name, {"text": target}),))
+def tool_call(name: str, argument: str) -> Message:
+    """Return the assistant's call of the tool `name` with the text `argument`."""
+    return Message("assistant", (ToolCall("", name, {"text": argument}),))
 
 
 def tool_result(content: str) -> Message:

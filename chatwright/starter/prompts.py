@@ -11,7 +11,10 @@ from chatwright.starter.fact_table import FactTable
 
 
 def draw_prompts(count: int, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """Draw rows with a question in digits and its number; none asks for a problem of the exam."""
+    """Draw rows with an arithmetic question and the number that answers it, both in digits.
+
+    No row holds a problem that is held out for the exam, the evaluation set.
+    """
     rng = random.Random(f"starter-prompts-{seed}")
     for _ in range(count):
         question, answer = arithmetic.draw_prompt(rng)
@@ -27,7 +30,8 @@ def draw_tool_prompts(
         table: The facts of the corpus; weather is asked about its towns, among others.
         count: Number of rows.
         seed: Seed of the requests.
-        held_out: Draw wordings and targets that no row for training has.
+        held_out: Draw wordings that no row for training has, and arguments of the calls (towns,
+            goods, shops) that none has.
     """
     rng = random.Random(f"starter-tool-prompts-{seed}-{held_out}")
     for _ in range(count):

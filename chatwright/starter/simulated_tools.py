@@ -92,14 +92,14 @@ class SimulatedTools:
     def run(self, call: ToolCall) -> str:
         """Run a tool call and return its result.
 
-        For an unknown tool or a call without a target, the result lists the known tools.
+        For an unknown tool or a call without an argument, the result lists the known tools.
         """
-        name, _, target = write_tool_call(call).removeprefix("COMMAND=").strip().partition(" ")
-        target = target.strip()
+        name, _, argument = write_tool_call(call).removeprefix("COMMAND=").strip().partition(" ")
+        argument = argument.strip()
         tool = next((tool for tool in TOOLS if tool.name == name), None)
-        if tool is None or not target:
+        if tool is None or not argument:
             known = ", ".join(f"{tool.name} of something" for tool in TOOLS)
             return f'{name or "COMMAND"}: "not known here; what can be fetched is {known}"'
         day = self.today().isoformat() if tool.changes_daily else ""
-        rng = random.Random(f"starter-outside {name} {target.lower()} {day}")
+        rng = random.Random(f"starter-outside {name} {argument.lower()} {day}")
         return tool.result_text(draw_values(rng))

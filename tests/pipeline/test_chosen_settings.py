@@ -40,7 +40,7 @@ def test_a_setting_of_the_user_is_not_chosen() -> None:
     choices = ChosenSettings(given={"loop.steps"})
     chosen = choices.apply(Config(loop=Loop(steps=7)), WANTED)
     assert chosen == Config(Loop(7, Optimizer("adamw", 1.0)), 0.1)
-    assert choices.made == {"loop.optimizer.kind": "adamw", "share": 0.1}
+    assert choices.chosen == {"loop.optimizer.kind": "adamw", "share": 0.1}
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])

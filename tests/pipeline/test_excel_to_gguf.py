@@ -1,4 +1,9 @@
-"""Question-answer pairs from Excel become a tuned, merged model that other tools open."""
+"""Question-answer pairs from Excel become a tuned, merged model that other tools open.
+
+The merge reads old.jsonl, the training data of the imported base, to compare the losses of the
+merged model with those of the adapter. The tests draw from the global random generator, as the
+`transformers` library does; other tests may not (`uses_global_rng`).
+"""
 
 import json
 from pathlib import Path
@@ -19,6 +24,7 @@ from tests.pipeline.test_gguf_export import largest_difference
 pytestmark = pytest.mark.uses_global_rng
 
 READ_AS = ["--encoding", "cp1252", "--columns", "Frage=prompt,Antwort=completion"]
+# stop_prompts=0: training does not measure how many replies end by themselves.
 QUICK = ["loop.steps=6", "sample_tokens=2", "stop_prompts=0"]
 
 
@@ -46,7 +52,7 @@ def test_all_pairs_are_read(tuned: Path) -> None:
 
 
 @torch.no_grad()
-def test_the_merged_model_opens_in_transformers_and_llama_cpp_with_equal_top_tokens(
+def test_the_merged_model_gives_equal_numbers_in_transformers_and_llama_cpp(
     folder: Path, tuned: Path
 ) -> None:
     from transformers import AutoModelForCausalLM

@@ -130,7 +130,7 @@ def test_a_recipe_stopped_in_any_stage_and_resumed_ends_with_the_same_weights(
     assert (directory / "out" / "sft" / "model" / "model.safetensors").read_bytes() == whole
 
 
-def test_every_training_stage_writes_its_files_and_a_model_that_can_be_loaded(
+def test_the_training_stages_of_a_recipe_write_their_files_and_models_that_can_be_loaded(
     directory: Path,
 ) -> None:
     run(directory)

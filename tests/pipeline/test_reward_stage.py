@@ -1,6 +1,7 @@
-"""`chatwright train reward`: a planted rule is learned, and random feedback is called so."""
+"""`chatwright train reward`: a planted rule is learned; random feedback leads to a warning."""
 
 import json
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from chatwright.checkpoint import model_directory
 from chatwright.cli.app import app
 from chatwright.conversation import Message
+from chatwright.data.encoded.rankings import encode_rankings_split
 from chatwright.data.preferences import Ranking, RatedReply
 from chatwright.data.readers.feedback_json import feedback_to_json
 from chatwright.data.rows import DataError
@@ -93,6 +95,8 @@ def test_a_planted_rule_is_learned_to_the_last_held_out_pair(trained: Path) -> N
     card = card_from_json(json.loads((trained / "model" / JSON_FILE).read_text()))
     [accuracy] = [table for table in card.tables if table.title == "Accuracy"]
     [model] = [row for row in accuracy.rows if row[0] == "reward model"]
+    # Three kinds of held-out rankings: of held-out prompts, by held-out raters, both. Each cell is
+    # the accuracy and its interval.
     assert [cell.split()[0] for cell in model[1:]] == ["1.000", "1.000", "1.000"]
     # The rule is the length, so the baseline that knows the rule is not beaten.
     assert any("shorter wins" in warning for warning in card.warnings)
@@ -142,22 +146,36 @@ def test_a_merged_adapter_gives_the_same_scores(folder: Path) -> None:
     assert max(unmerged) > min(unmerged)
 
 
-def test_rewards_of_validation_data_have_mean_0_and_spread_1(folder: Path, trained: Path) -> None:
-    """The scale that is stored with the model is that of the weights that are stored with it."""
-    scale = load_reward_model(trained).scale
-    figures = figures_of(trained)
-    assert (scale.mean, scale.std) == (figures["reward_mean"], figures["reward_std"])
-    assert scale.std > 0
-    short, long = (
-        load_reward_model(trained).scores(
-            [[Message("user", "Boat 7?"), Message("assistant", text)]]
-        )[0]
-        for text in ("No. ", "No. " * 6)
-    )
+def test_rewards_of_validation_data_have_mean_0_and_standard_deviation_1(
+    folder: Path, trained: Path
+) -> None:
+    """The scale in the model's directory was measured with the weights in it."""
+    model = load_reward_model(trained)
+    # The shares of QUICK and of the stage's defaults.
+    _, validation = encode_rankings_split(folder / "rule.jsonl", model.tokenizer, 64, 0.2, 0.25)
+    texts = [
+        reply
+        for ranking in validation.rankings
+        if ranking.held_out != "rater"  # training saw these prompts
+        for reply in ranking.replies
+    ]
+    scores = model.forward.scores(texts, tokens_at_once=4096).tolist()
+    rewards = [model.scale.normalized(score) for score in scores]
+    assert statistics.fmean(rewards) == pytest.approx(0.0, abs=1e-3)
+    assert statistics.pstdev(rewards) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_short_replies_score_higher_than_long_ones(trained: Path) -> None:
+    conversations = [
+        [Message("user", "Boat 7?"), Message("assistant", text)] for text in ("No. ", "No. " * 6)
+    ]
+    short, long = load_reward_model(trained).scores(conversations)
     assert short > long + 1.0
 
 
-def test_a_reward_model_is_continued_from_its_own_scores(folder: Path, trained: Path) -> None:
+def test_training_a_reward_model_further_begins_with_its_own_scores(
+    folder: Path, trained: Path
+) -> None:
     run = train(folder, "continued", parent="whole")
     first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
     assert first["step"] == 0
@@ -200,6 +218,7 @@ def test_feedback_of_ties_only_is_refused(folder: Path) -> None:
     assert caught.value.field == "ranks"
 
 
+# Shares that leave no ranking for training or for validation, and a loss that does not exist.
 @pytest.mark.parametrize("setting", ["rater_share=1", "validation_share=0", "loss=ppo"])
 def test_wrong_settings_are_refused(folder: Path, setting: str) -> None:
     with pytest.raises(InputError) as caught:

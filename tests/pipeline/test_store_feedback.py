@@ -1,4 +1,8 @@
-"""Feedback of a store reaches a snapshot unchanged; a user's traces are found by lineage."""
+"""Feedback of a store reaches a snapshot unchanged; what learned from a user is found.
+
+These are the snapshots with the user's feedback, the versions that were trained on them, and the
+versions that were trained from those.
+"""
 
 import json
 from pathlib import Path
@@ -28,7 +32,10 @@ def store(tmp_path):
 
 
 def rate(store: Store, name: str) -> str:
-    """Add a user who ranks two answers, judges one and corrects it; return the user's id."""
+    """Add a user who ranks two answers, gives the first a thumb down and corrects the second.
+
+    Return the user's id.
+    """
     user = store.users.add(name, "member", "correct horse").id
     conversation = store.conversations.create(user).id
     question, first = store.messages.add(

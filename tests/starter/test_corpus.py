@@ -197,8 +197,8 @@ def test_a_reply_gives_a_price_temperature_or_hour_only_after_a_tool_result(conv
 
 def test_writing_a_corpus_twice_gives_equal_files_and_a_manifest_with_their_hashes(tmp_path: Path):
     before = random.getstate()
-    first = write_corpus(tmp_path / "one", 0.05, 7, n_per_skill=20)
-    second = write_corpus(tmp_path / "two", 0.05, 7, n_per_skill=20)
+    first = write_corpus(tmp_path / "one", size=0.05, seed=7, n_per_skill=20)
+    second = write_corpus(tmp_path / "two", size=0.05, seed=7, n_per_skill=20)
     assert random.getstate() == before
     assert first == second == json.loads((tmp_path / "one" / "manifest.json").read_text())
     for name, entry in first["files"].items():
@@ -206,13 +206,13 @@ def test_writing_a_corpus_twice_gives_equal_files_and_a_manifest_with_their_hash
         assert data == (tmp_path / "two" / name).read_bytes()
         assert entry["sha256"] == hashlib.sha256(data).hexdigest()
         assert entry["rows"] == data.count(b"\n")
-    other_seed = write_corpus(tmp_path / "three", 0.05, 8, n_per_skill=20)
+    other_seed = write_corpus(tmp_path / "three", size=0.05, seed=8, n_per_skill=20)
     assert other_seed["files"] != first["files"]
 
 
 def test_the_bytes_of_a_corpus_are_the_same_on_every_machine_and_in_every_version(tmp_path: Path):
     """A change of a pattern or word list changes these hashes; then train the models again."""
-    files = write_corpus(tmp_path, 0.05, 7, n_per_skill=20)["files"]
+    files = write_corpus(tmp_path, size=0.05, seed=7, n_per_skill=20)["files"]
     assert {name: entry["sha256"][:16] for name, entry in files.items()} == {
         "pretrain.jsonl": "888546c23a2dcac6",
         "chat.jsonl": "124c2e7a0a943fa7",
@@ -221,10 +221,10 @@ def test_the_bytes_of_a_corpus_are_the_same_on_every_machine_and_in_every_versio
 
 
 def test_rows_of_pretrain_jsonl_list_facts_and_rows_of_chat_jsonl_have_roles(tmp_path: Path):
-    write_corpus(tmp_path, 0.05, 7, n_per_skill=20)
+    write_corpus(tmp_path, size=0.05, seed=7, n_per_skill=20)
     rows = [json.loads(line) for line in (tmp_path / "pretrain.jsonl").read_text().splitlines()]
     stated = {fact_id for row in rows for fact_id in row["facts"]}
-    people = make_fact_table(0.05, 7).people
+    people = make_fact_table(size=0.05, seed=7).people
     about_people = {fact.id for person in people for fact in person.facts.values()}
     assert len(about_people & stated) > len(about_people) / 2
     row = json.loads((tmp_path / "chat.jsonl").read_text().splitlines()[0])
@@ -233,7 +233,7 @@ def test_rows_of_pretrain_jsonl_list_facts_and_rows_of_chat_jsonl_have_roles(tmp
 
 
 def test_the_settings_of_a_written_corpus_are_read_back(tmp_path: Path):
-    manifest = write_corpus(tmp_path / "corpus", 0.05, 7, n_per_skill=1)
+    manifest = write_corpus(tmp_path / "corpus", size=0.05, seed=7, n_per_skill=1)
     n_conversations = manifest["files"]["chat.jsonl"]["rows"]
     assert read_settings(tmp_path / "corpus") == CorpusSettings(0.05, 7, n_conversations)
 

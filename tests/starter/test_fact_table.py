@@ -13,10 +13,10 @@ from chatwright.starter.split import is_held_out
 
 def test_same_size_and_seed_give_the_same_table_without_using_the_global_generator():
     before = random.getstate()
-    assert make_fact_table(0.5, 3) == make_fact_table(0.5, 3)
-    assert make_fact_table(0.5, 3).facts == make_fact_table(0.5, 3).facts
+    assert make_fact_table(size=0.5, seed=3) == make_fact_table(size=0.5, seed=3)
+    assert make_fact_table(size=0.5, seed=3).facts == make_fact_table(size=0.5, seed=3).facts
     assert random.getstate() == before
-    assert make_fact_table(0.5, 3).facts != make_fact_table(0.5, 4).facts
+    assert make_fact_table(size=0.5, seed=3).facts != make_fact_table(size=0.5, seed=4).facts
 
 
 def test_size_scales_the_numbers_of_people_and_towns():

@@ -53,7 +53,7 @@ def test_the_stage_writes_them_beside_the_corpus_if_asked(tmp_path: Path) -> Non
     assert len((tmp_path / "world" / "tools.jsonl").read_text().splitlines()) == 30
 
 
-def target_of(row: dict[str, Any]) -> str:
+def argument_of(row: dict[str, Any]) -> str:
     return str(row["answer"].split(" ", 1)[1])
 
 
@@ -61,10 +61,10 @@ def test_held_out_requests_share_no_wording_and_no_target_with_training() -> Non
     table = make_fact_table(0.1)
     training = list(draw_tool_prompts(table, 2000))
     held_out = list(draw_tool_prompts(table, 500, held_out=True))
-    assert not {target_of(row) for row in training} & {target_of(row) for row in held_out}
+    assert not {argument_of(row) for row in training} & {argument_of(row) for row in held_out}
 
     def wordings(rows: list[dict[str, Any]]) -> set[str]:
-        return {row["prompt"].lower().replace(target_of(row).lower(), "") for row in rows}
+        return {row["prompt"].lower().replace(argument_of(row).lower(), "") for row in rows}
 
     assert not wordings(training) & wordings(held_out)
     assert len(wordings(training)) > 30
@@ -75,4 +75,4 @@ def test_every_call_is_of_a_simulated_tool_and_names_what_the_request_asks_about
     for row in draw_tool_prompts(make_fact_table(0.1), 300):
         call = read_tool_call(row["answer"])
         assert call.name in names
-        assert target_of(row).lower() in row["prompt"].lower()
+        assert argument_of(row).lower() in row["prompt"].lower()

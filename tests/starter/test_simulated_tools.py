@@ -23,7 +23,7 @@ RESULT_PATTERNS = {
 
 
 def test_every_call_in_the_training_data_gets_a_result_of_the_same_form() -> None:
-    table, rng = make_fact_table(0.2, 0), random.Random(1)
+    table, rng = make_fact_table(size=0.2, seed=0), random.Random(1)
     for _ in range(300):
         call = draw_call(table, rng, for_exam=rng.random() < 0.5)
         pattern = RESULT_PATTERNS[call.tool.name]
@@ -47,7 +47,7 @@ def test_weather_and_prices_change_daily_and_opening_hours_do_not(
     assert len(set(results(MONDAY))) > 15
 
 
-def test_letter_case_and_spaces_of_the_target_do_not_change_the_result() -> None:
+def test_letter_case_and_spaces_of_the_argument_do_not_change_the_result() -> None:
     tools = SimulatedTools(lambda: MONDAY)
     calls = [ToolCall("", "FETCH_PRICE", {"text": name}) for name in ("the Lamp ", "the lamp")]
     assert tools.run(calls[0]) == tools.run(calls[1])
@@ -61,7 +61,8 @@ def test_the_result_of_an_unknown_or_incomplete_call_says_so(command: str) -> No
 
 
 def test_only_models_in_a_run_with_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "runs" / "starter" / "world" / "world", 0.02, 0, n_per_skill=1)
+    corpus = tmp_path / "runs" / "starter" / "world" / "world"
+    write_corpus(corpus, size=0.02, seed=0, n_per_skill=1)
     for path in ("sft", "sft/model", "pretrain/checkpoints/step-00000200"):
         assert starter_corpus(tmp_path / "runs" / "starter" / path)
     assert starter_corpus(tmp_path / "runs" / "mine" / "sft") is None

@@ -43,9 +43,10 @@ def test_embeddings_are_the_singular_vectors_of_the_directly_computed_matrix(
     stream = random_stream(1000)
     u, s, _ = torch.linalg.svd(direct_ppmi(stream, 3))
     expected = (u[:, :8] * s[:8]) @ u[:, :8].T
-    embeddings = cooccurrence_embeddings(stream, IS_TEXT, V, 8, 3, 1.0, 0)
-    scale = (u[:, :8] * s[:8].sqrt())[IS_TEXT].square().mean().sqrt()
-    product = embeddings @ embeddings.T * scale**2
+    embeddings = cooccurrence_embeddings(stream, IS_TEXT, V, d_model=8, window=3, size=1.0, seed=0)
+    # The result is divided by its root mean square.
+    root_mean_square = (u[:, :8] * s[:8].sqrt())[IS_TEXT].square().mean().sqrt()
+    product = embeddings @ embeddings.T * root_mean_square**2
     torch.testing.assert_close(product, expected, atol=1e-3, rtol=1e-3)
 
 
@@ -63,8 +64,12 @@ def stream_of_two_groups() -> Tensor:
     return torch.tensor(tokens)
 
 
+def embeddings_of(stream: Tensor, d_model: int = 6) -> Tensor:
+    return cooccurrence_embeddings(stream, IS_TEXT, V, d_model, window=2, size=0.05, seed=0)
+
+
 def test_words_with_the_same_neighbors_get_similar_vectors() -> None:
-    embeddings = cooccurrence_embeddings(stream_of_two_groups(), IS_TEXT, V, 6, 2, 0.05, 0)
+    embeddings = embeddings_of(stream_of_two_groups())
     unit = F.normalize(embeddings, dim=1)
     similarity = unit @ unit.T
     assert float(similarity[1, 2]) > 0.8
@@ -73,17 +78,16 @@ def test_words_with_the_same_neighbors_get_similar_vectors() -> None:
 
 
 def test_control_tokens_get_zeros() -> None:
-    embeddings = cooccurrence_embeddings(stream_of_two_groups(), IS_TEXT, V, 6, 2, 0.05, 0)
+    embeddings = embeddings_of(stream_of_two_groups())
     assert bool((embeddings[SEPARATOR] == 0).all())
 
 
 def test_same_seed_gives_bit_identical_embeddings() -> None:
     stream = stream_of_two_groups()
-    first = cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0)
-    assert torch.equal(first, cooccurrence_embeddings(stream, IS_TEXT, V, 6, 2, 0.05, 0))
+    assert torch.equal(embeddings_of(stream), embeddings_of(stream))
 
 
 def test_columns_beyond_the_vocabulary_are_zero() -> None:
-    embeddings = cooccurrence_embeddings(random_stream(300), IS_TEXT, V, 64, 2, 0.05, 0)
+    embeddings = embeddings_of(random_stream(300), d_model=64)
     assert embeddings.shape == (V, 64)
     assert bool((embeddings[:, V:] == 0).all())

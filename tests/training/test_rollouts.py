@@ -99,10 +99,10 @@ def test_log_probs_are_those_of_the_training_forward_within_rounding() -> None:
     for group in engine_of(trained).sample(PROMPTS, 2, 1, 0):
         for rollout in group:
             ids = torch.tensor([*rollout.prompt_ids, *rollout.reply_ids])
-            n_prompt = len(rollout.prompt_ids)
+            n_prompt_token = len(rollout.prompt_ids)
             with torch.no_grad():
                 log_probs = token_log_probs(trained, MicroBatch(ids[None, :-1], ids[None, 1:]))[0]
-            expected = log_probs[n_prompt - 1 :].double()
+            expected = log_probs[n_prompt_token - 1 :].double()
             torch.testing.assert_close(
                 torch.tensor(rollout.log_probs, dtype=torch.float64), expected, rtol=1e-5, atol=1e-5
             )

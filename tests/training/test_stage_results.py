@@ -78,7 +78,7 @@ class Rollouts(WrappedStage[GPT, MicroBatch]):
     """Train on the model's own samples, drawn every `EVERY` steps and kept in between.
 
     It is a small form of reinforcement learning. The samples depend on the weights of an earlier
-    step, so they cannot be drawn again after a kill.
+    step, so they cannot be drawn again when the run is resumed.
     """
 
     EVERY = 3
@@ -108,7 +108,7 @@ class Rollouts(WrappedStage[GPT, MicroBatch]):
 
 
 class ForgetfulRollouts(Rollouts):
-    """Draw new samples after a kill."""
+    """Draw new samples when the run is resumed."""
 
     def load_state(self, state: StageState) -> None:
         super().load_state(state)
@@ -116,7 +116,7 @@ class ForgetfulRollouts(Rollouts):
 
     def next_batch(self, model: GPT) -> Batch[MicroBatch]:
         if getattr(self, "must_sample", False):
-            self.rollouts = sample_rollouts(model, generator(1, "rollouts after a kill"))
+            self.rollouts = sample_rollouts(model, generator(1, "rollouts of the resumed run"))
             self.must_sample = False
         return super().next_batch(model)
 
@@ -153,7 +153,7 @@ def test_killed_run_with_tensor_state_equals_uninterrupted_run(
     assert state_bytes(tmp_path / "resumed") == state_bytes(tmp_path / "uninterrupted")
 
 
-def test_run_that_samples_again_after_a_kill_differs(tmp_path: Path) -> None:
+def test_a_stopped_run_that_samples_again_when_resumed_differs(tmp_path: Path) -> None:
     """Control of the tests above: they would notice rollouts that are not saved."""
     run(tmp_path / "uninterrupted", stage=Rollouts())
     stopped_run(tmp_path / "resumed", 4, stage=ForgetfulRollouts())

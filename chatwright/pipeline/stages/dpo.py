@@ -143,7 +143,7 @@ def prepare(config: DPOConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=started_from,
-        chosen=choices.made,
+        chosen=choices.chosen,
     )
 
 

@@ -133,11 +133,11 @@ def _fit(
     """Fit learning rates and steps to imported weights; return the settings and the choices."""
     assert inputs.parent is not None, "the stage needs a parent"
     choices = choices_of(inputs.out, inputs.given)
-    fit = FineTuning(choices, model, origin_of(inputs.parent), False, inputs.watcher)
+    tuning = FineTuning(choices, model, origin_of(inputs.parent), False, inputs.watcher)
     n_row = min(config.batches.rows, len(pairs))
     steps_per_pass = math.ceil(len(pairs) / n_row)
-    config = fit.stated_loop(fit.rates(config), steps_per_pass, config.passes)
-    return config, choices.made
+    config = tuning.fit_and_state_loop(tuning.fit_rates(config), steps_per_pass, config.passes)
+    return config, choices.chosen
 
 
 def _read(config: EmbeddingConfig, watcher: Watcher) -> tuple[list[TextPair], list[TextPair]]:

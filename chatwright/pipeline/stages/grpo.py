@@ -54,5 +54,5 @@ def prepare(config: GRPOConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, prepared.model),
         parent=prepared.parent,
-        chosen=choices.made,
+        chosen=choices.chosen,
     )

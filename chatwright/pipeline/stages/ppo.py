@@ -93,7 +93,7 @@ def prepare(config: PPOConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=prepared.parent,
-        chosen=choices.made,
+        chosen=choices.chosen,
     )
 
 

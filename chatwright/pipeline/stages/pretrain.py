@@ -50,7 +50,11 @@ class PretrainConfig(ReadOptions):
     chat: DataSources = ""
     """Conversations to mix into the texts, so that the model can reply before fine-tuning."""
     chat_validation_share: float = 0.05
-    """Share of the conversations kept for validation. Use the value of the fine-tuning stage."""
+    """Share of the conversations kept for validation.
+
+    Use the value of `validation_share` of the fine-tuning stage: then neither stage trains on the
+    validation conversations of the other.
+    """
     validation_share: float = 0.02
     """Share of the texts kept for validation."""
     with_borders: bool = True
@@ -91,7 +95,8 @@ class PretrainConfig(ReadOptions):
         require_old_texts(self.old_texts, self.forgetting_limit, self.old_texts_bytes)
         if self.batches.short_rows and not self.keep_whole:
             raise InputError(
-                "batches.short_rows needs keep_whole: only whole documents go into short rows.",
+                "batches.short_rows, the length of rows for short documents, needs keep_whole: "
+                "without it, documents are cut into windows of one length.",
                 remedy="Set keep_whole=true, or remove batches.short_rows.",
                 field="batches.short_rows",
                 value=self.batches.short_rows,
@@ -110,11 +115,11 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
     model, parent = initialize_model(start, tokenizer.vocab_size, inputs.parent, inputs.watcher)
     choices = choices_of(inputs.out, inputs.given)
     is_adapter = bool(lora.lora_layers(model))
-    fit = FineTuning(choices, model, origin_after(parent), is_adapter, inputs.watcher)
-    config = fit.texts(config)
+    tuning = FineTuning(choices, model, origin_after(parent), is_adapter, inputs.watcher)
+    config = tuning.fit_texts(config)
     reader = _Reader(config, tokenizer, model.config.context_length, inputs.watcher, device, dtype)
     batches, validation = reader.packed() if config.keep_whole else reader.windows()
-    config = fit.text_steps(config, batches.describe()["tokens"])
+    config = tuning.fit_text_steps(config, batches.describe()["tokens"])
     sampler = Replies if config.chat else Continuations
     samples = sampler(tokenizer, config.sample_prompts, config.sample_tokens)
     stage = with_teacher(
@@ -135,7 +140,7 @@ def prepare(config: PretrainConfig, inputs: StageInputs) -> TrainingStage:
         settings=identifying_settings(config, model),
         parent=parent,
         checks=(partial(forgetting.check, limit=config.forgetting_limit),),
-        chosen=choices.made,
+        chosen=choices.chosen,
     )
 
 
@@ -239,7 +244,8 @@ class _Reader:
             stream = mixture.mix_in(self.texts, conversations, self.tokenizer.control, draws)
             n_mixed = stream.n_documents - self.texts.n_documents
             self.watcher.say(
-                f"and on {n_mixed:,} conversations among them: {len(stream.stream):,} tokens in all"
+                f"{n_mixed:,} conversations are mixed into the texts: {len(stream.stream):,} "
+                "tokens in all"
             )
         if n_left := len(conversations) - n_mixed:
             self.watcher.say(

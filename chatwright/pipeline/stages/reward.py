@@ -140,7 +140,7 @@ def prepare(config: RewardConfig, inputs: StageInputs) -> TrainingStage:
         loop=config.loop,
         settings=identifying_settings(config, model),
         parent=inputs.parent,
-        chosen=choices.made,
+        chosen=choices.chosen,
         measure=partial(_write_card, stage, training, validation),
     )
 

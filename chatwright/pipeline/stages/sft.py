@@ -126,8 +126,8 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
     model.to(device)
     choices = choices_of(inputs.out, inputs.given)
     is_adapter = bool(lora.lora_layers(model))
-    fit = FineTuning(choices, model, origin_of(parent), is_adapter, watcher)
-    config, data = _read_data(config, fit, tokenizer, dtype, watcher)
+    tuning = FineTuning(choices, model, origin_of(parent), is_adapter, watcher)
+    config, data = _read_data(config, tuning, tokenizer, dtype, watcher)
     sft = SFT(
         data.batches,
         PackedValidation(data.validation, dtype),
@@ -149,7 +149,7 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
         settings=identifying_settings(config, model),
         parent=started_from,
         checks=(*checks, partial(forgetting.check, limit=config.forgetting_limit)),
-        chosen=choices.made,
+        chosen=choices.chosen,
     )
 
 
@@ -165,21 +165,21 @@ class _Data:
 
 def _read_data(
     config: SFTConfig,
-    fit: FineTuning,
+    tuning: FineTuning,
     tokenizer: Tokenizer,
     dtype: torch.dtype,
     watcher: Watcher,
 ) -> tuple[SFTConfig, _Data]:
     """Read and pack the conversations; return them with the settings fitted to them."""
-    config = fit.before_reading(config)
+    config = tuning.fit_before_reading(config)
     seed = config.loop.seed
-    device = fit.model.device
+    device = tuning.model.device
     pad = tokenizer.control.pad
-    length = config.batches.context_length or fit.model.config.context_length
+    length = config.batches.context_length or tuning.model.config.context_length
     train, held_out = read_conversations(
         config.data, tokenizer, watcher, length, config.validation_share, config
     )
-    config = fit.batches(config, train.conversations, held_out.conversations, pad, dtype)
+    config = tuning.fit_batches(config, train.conversations, held_out.conversations, pad, dtype)
     length = config.batches.context_length or length
     train = shorten_to_rows(watcher, train, "training", length)
     held_out = shorten_to_rows(watcher, held_out, "validation", length)
@@ -188,8 +188,8 @@ def _read_data(
         rows += _read_texts_again(config, train.n_tokens, tokenizer, length, watcher)
     batches = PackedBatches(rows, pad, config.batches, length, seed, device)
     validation = PackedBatches(held_out.conversations, pad, config.batches, length, seed, device)
-    config = fit.loop(config, batches.n_step, config.passes)
-    fit.report(config, batches, validation, len(train.conversations))
+    config = tuning.fit_loop(config, batches.n_step, config.passes)
+    tuning.report(config, batches, validation, len(train.conversations))
     warn_of_few(watcher, len(held_out.conversations))
     return config, _Data(batches, validation, held_out.conversations)
 
@@ -207,7 +207,7 @@ def _read_texts_again(
     n_token = int(n_chat_tokens * config.texts_share / (1 - config.texts_share))
     draws = generator(config.loop.seed, "texts read again")
     chosen = mixture.sample_rows(texts, tokenizer.control.bos, n_token, length, draws)
-    watcher.say(f"and on {len(chosen):,} texts among them")
+    watcher.say(f"{len(chosen):,} texts are mixed into the conversations")
     return chosen
 
 

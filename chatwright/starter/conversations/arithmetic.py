@@ -109,7 +109,7 @@ def draw_turns(rng: random.Random) -> list[Message]:
 
 
 def draw_prompt(rng: random.Random) -> tuple[str, str]:
-    """Draw a question in digits, and its number, for training on rewards."""
+    """Draw a question in digits, and the number that answers it, for training on rewards."""
     problem = _draw_problem(rng, for_exam=False)
     if rng.random() < _STORY_SHARE:
         question = _draw_story(problem, rng)

@@ -44,12 +44,12 @@ class _Premise:
 def reply_to_premise(fact: Fact, person: Person, claimed: str) -> str:
     """Agree or object to the claim that the value is `claimed`.
 
-    An exclamation mark follows the claim, and also the truth if the claim is true;
-    `corrections.reply_to_correction` gives the reason.
+    An exclamation mark follows the claim, and also the truth if the claim is true: a small model
+    learns to copy the mark long before it learns to compare words (docs/LOG.md).
     """
     truth = answer_about_person(fact.attribute, person, fact.value).removesuffix(".")
     template = _PATTERNS.text("agree" if claimed == fact.value else "object")
-    return template.format(granted=claimed, truth=truth)
+    return template.format(claimed=claimed, truth=truth)
 
 
 def _draw_premise(table: FactTable, rng: random.Random, for_exam: bool) -> _Premise:
@@ -119,6 +119,7 @@ def draw_exam_item(table: FactTable, rng: random.Random, skill: str) -> ExamItem
         other for other in premise.competing if is_true or other != premise.false_value
     )
     objections = _PATTERNS["objection_phrases"]
+    # A right reply contains a phrase of each required group, and no forbidden phrase.
     if is_true:
         required: PhraseGroups = ((value,), ("do not know", "it is true"))
         forbidden = (*competing, *objections)

@@ -43,14 +43,14 @@ class SimulatedCall:
     """One call of a tool, with the values that it returns."""
 
     tool: SimulatedTool
-    target: str
+    argument: str
     """The town, object or shop that the call asks about."""
     values: dict[str, str]
 
     @property
     def message(self) -> Message:
         """The assistant's message with the call."""
-        return tool_call(self.tool.name, self.target)
+        return tool_call(self.tool.name, self.argument)
 
     @property
     def result_message(self) -> Message:
@@ -58,11 +58,11 @@ class SimulatedCall:
         return tool_result(self.tool.result_text(self.values))
 
     def fill(self, template: str) -> str:
-        """Fill a template with the target and the values."""
-        noun = with_article(self.target)
+        """Fill a template with the argument and the values."""
+        noun = with_article(self.argument)
         return template.format(
-            x=self.target,
-            X=capitalize_first(self.target),
+            x=self.argument,
+            X=capitalize_first(self.argument),
             a=noun,
             A=capitalize_first(noun),
             **self.values,
@@ -74,7 +74,7 @@ class SimulatedCall:
 
 
 def draw_call(table: FactTable, rng: random.Random, for_exam: bool) -> SimulatedCall:
-    """Draw a tool, the values that it returns, and a target."""
+    """Draw a tool, the values that it returns, and an argument."""
     tool = rng.choice(TOOLS)
     values = draw_values(rng)
     return SimulatedCall(tool, _draw_target(tool, table, rng, for_exam), values)
@@ -84,9 +84,9 @@ def _draw_target(tool: SimulatedTool, table: FactTable, rng: random.Random, for_
     """Draw a town, object or shop. Its name is used in training or in the exam, never in both."""
     draw_name = {WEATHER: _draw_town, PRICE: _draw_object, OPENING_HOURS: _draw_shop}[tool]
     while True:
-        target = draw_name(table, rng, for_exam)
-        if is_held_out(target) == for_exam:
-            return target
+        argument = draw_name(table, rng, for_exam)
+        if is_held_out(argument) == for_exam:
+            return argument
 
 
 def _draw_town(table: FactTable, rng: random.Random, for_exam: bool) -> str:
@@ -96,7 +96,7 @@ def _draw_town(table: FactTable, rng: random.Random, for_exam: bool) -> str:
 
 
 def _draw_object(table: FactTable, rng: random.Random, for_exam: bool) -> str:
-    """Draw an object. Training also has invented words, so that the model copies any target."""
+    """Draw an object. Training also has invented words, so that the model copies any argument."""
     if for_exam:
         return rng.choice(THINGS["objects"])
     draw = rng.random()
@@ -131,7 +131,8 @@ def _draw_question(call: SimulatedCall, rng: random.Random) -> str:
 def draw_request(table: FactTable, rng: random.Random, held_out: bool) -> tuple[str, str]:
     """Draw a request in a wording that no conversation of the corpus has, and the right call.
 
-    Wordings and targets of held-out requests are in no other request.
+    Wordings of held-out requests, and the arguments of their calls (towns, goods, shops), are in no
+    other request.
     """
     call = draw_call(table, rng, for_exam=held_out)
     name = "held_out_requests" if held_out else "requests"
@@ -164,7 +165,9 @@ def draw_conversation(table: FactTable, rng: random.Random) -> list[Message]:
     turns = [user(question), call.message, call.result_message, reply]
     if rng.random() < 0.4:
         # An old result is out of date: the assistant calls the tool again.
-        newer = SimulatedCall(call.tool, call.target, draw_call(table, rng, for_exam=False).values)
+        newer = SimulatedCall(
+            call.tool, call.argument, draw_call(table, rng, for_exam=False).values
+        )
         asked_again = user(_draw_later_question(call, rng))
         turns += [
             asked_again,

@@ -1,4 +1,8 @@
-"""The displayed loss mask, line by line, agrees with the loss mask of the tokens."""
+"""The displayed loss mask, line by line, agrees with the loss mask of the tokens.
+
+In Chatwright's own chat format `<|command|>` begins a tool call, and `<EOC>` (end of command) ends
+it.
+"""
 
 import pytest
 
@@ -21,8 +25,8 @@ def test_a_conversation_is_shown_line_by_line(bpe):
     row = ChatRow(
         (
             Message("user", "two\nlines"),
-            message_from_turn("command", "add"),
-            message_from_turn("result", "5"),
+            message_from_turn("tool_call", "add"),
+            message_from_turn("tool", "5"),
             Message("assistant", "Five.\nYes."),
         ),
         LOCATION,

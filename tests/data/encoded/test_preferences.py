@@ -39,19 +39,26 @@ def test_both_conversations_equal_fine_tuning_and_only_the_replies_carry_loss(
     rows += [row(number) for number in range(9)]
     parts = encode_preferences_split(write(tmp_path / "p.jsonl", rows), tokenizer(), 100, 0.3)
     messages = [Message(str(m["role"]), str(m["content"])) for m in prompt]
-    whole = render([*messages, Message("assistant", "four.")], tokenizer())
+    better, worse = (
+        render([*messages, Message("assistant", reply)], tokenizer())
+        for reply in ("four.", "five.")
+    )
     [found] = [
-        (chosen, rejected)
+        pair
         for part in parts
-        for chosen, rejected in zip(part.chosen, part.rejected, strict=True)
-        if chosen.token_ids == whole.token_ids
+        for pair in zip(part.chosen, part.rejected, strict=True)
+        if pair[0].token_ids == better.token_ids
     ]
-    chosen, rejected = found
-    learned = [i for i, has_loss in zip(whole.token_ids, chosen.loss_mask, strict=True) if has_loss]
-    assert learned[:5] == tokenizer().encode("four.")
-    assert len(learned) == len(tokenizer().encode("four.")) + 1, "the reply and its end token"
-    assert len(rejected.token_ids) == len(chosen.token_ids)
-    assert rejected.token_ids != chosen.token_ids
+    for conversation, whole, reply in zip(found, (better, worse), ("four.", "five."), strict=True):
+        assert conversation.token_ids == whole.token_ids
+        learned = [
+            token_id
+            for token_id, has_loss in zip(
+                conversation.token_ids, conversation.loss_mask, strict=True
+            )
+            if has_loss
+        ]
+        assert learned == [*tokenizer().encode(reply), tokenizer().control.end]
 
 
 def test_all_pairs_of_a_prompt_are_on_one_side_and_none_is_lost(tmp_path: Path) -> None:

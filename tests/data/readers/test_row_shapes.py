@@ -232,8 +232,8 @@ CONVERSATIONS = {
         },
         (
             Message("user", "a"),
-            message_from_turn("command", "b"),
-            message_from_turn("result", ""),
+            message_from_turn("tool_call", "b"),
+            message_from_turn("tool", ""),
             Message("assistant", "c"),
         ),
     ),
