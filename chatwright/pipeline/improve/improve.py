@@ -1,8 +1,11 @@
 """Improve a model from feedback, in steps of which finished ones are never repeated.
 
-    feedback -> (judge, reward model) -> training -> comparison -> promoted or refused
+    feedback -> judge         a reward model that compares replies, if no judge is named
+             -> reward model  gives the rewards of the training, for ppo and grpo only
+             -> training -> comparison by the judge -> promoted or refused
 
-Everything is in DIR/improve/N. The result is a version in the registry of DIR, also if it is
+DIR is the directory of the model's versions. Its folder improve/N holds the data, the stages and
+the comparison of the Nth improvement. The result is a version in the registry of DIR, also if it is
 refused. The same command continues an interrupted improvement.
 """
 
@@ -81,31 +84,31 @@ def improve(model: Path, feedback: Path, config: ImproveConfig, watcher: Watcher
         RunFailed: The training failed, for example because it learned nothing.
     """
     snapshot = read_snapshot(feedback)
-    read = model_versions.open_registry(model)
-    folder = read.directory / FOLDER
+    opened = model_versions.open_registry(model)
+    folder = opened.directory / FOLDER
     with writer_lock(folder):
-        config = with_starter_defaults(config, read.path_of(read.current), folder, watcher)
+        config = with_starter_defaults(config, opened.path_of(opened.current), folder, watcher)
         if config.prompts:
             read_prompts(Path(config.prompts))  # a wrong file is found before the training
-        return _Run(read, snapshot, config, watcher).run()
+        return _Run(opened, snapshot, config, watcher).run()
 
 
 class _Run:
     """One call of `improve`."""
 
     def __init__(
-        self, read: Registry, snapshot: Snapshot, config: ImproveConfig, watcher: Watcher
+        self, opened: Registry, snapshot: Snapshot, config: ImproveConfig, watcher: Watcher
     ) -> None:
-        self.read = read
+        self.registry = opened
         self.snapshot = snapshot
         self.config = config
         self.watcher = watcher
-        self.parent = read.current
-        self.parent_path = read.path_of(read.current)
+        self.parent = opened.current
+        self.parent_path = opened.path_of(opened.current)
 
     def run(self) -> Improvement:
         """Take the steps that are not finished."""
-        kept = check_feedback(self.snapshot, self.read, self.config, self.watcher)
+        kept = check_feedback(self.snapshot, self.registry, self.config, self.watcher)
         parts = split_feedback(kept, self._judging_share())
         counts = count(parts.training)
         method = choose(self.config.method, counts)
@@ -113,7 +116,7 @@ class _Run:
             f"method {method.name}: {counts.n_pair:,} pairs and {counts.n_thumb:,} thumbs by "
             f"{len(counts.raters):,} raters to learn from"
         )
-        current = open_improvement_folder(self.read.directory, self._identity(method))
+        current = open_improvement_folder(self.registry.directory, self._identity(method))
         decided = self._decided(current)
         if decided is not None:
             return decided
@@ -124,10 +127,10 @@ class _Run:
         )
         accuracy = self._check_judge(recipe, current.folder, parts) if trains_judge else None
         trained = run_recipe(recipe, current.folder, None, self.watcher, self.parent_path)
-        version = version_trained_in(registry.read(self.read.directory), current.folder)
+        version = version_trained_in(registry.read(self.registry.directory), current.folder)
         if version is None:
             version = model_versions.add(
-                self.read.directory,
+                self.registry.directory,
                 trained,
                 parent=self.parent,
                 feedback=self.snapshot.sha256,
@@ -140,16 +143,18 @@ class _Run:
     def _identity(self, method: Method) -> str:
         """Hash what identifies this improvement; files count by their content."""
         table = config_files.to_table(self.config)
+        # `practice` names the prompts that ppo and grpo answer while they learn.
         for key in ("prompts", "votes", "texts", "practice"):
             table[key] = [content_hash(Path(path)) for path in path_strings(table[key])]
         return hash_json([self.snapshot.sha256, self.parent.id, method.name, table])
 
     def _judging_share(self) -> float:
+        """Return the share of the feedback kept for the comparison; 0 if it needs none."""
         has_judge = bool(self.config.rules or self.config.reward_model or self.config.votes)
         return 0.0 if has_judge and self.config.prompts else self.config.judging_share
 
     def _trains_judge(self, parts: FeedbackParts) -> bool:
-        """Return whether the comparison needs a reward model of the judging part."""
+        """Return whether the judge is to be trained: a reward model, on the judging feedback."""
         if self.config.rules or self.config.reward_model or self.config.votes:
             return False
         n_pair = count(parts.judging).n_pair
@@ -166,8 +171,8 @@ class _Run:
 
     def _decided(self, current: ImprovementFolder) -> Improvement | None:
         """Return the outcome, if this very improvement was decided before."""
-        version = version_trained_in(self.read, current.folder)
-        if version is None or not (events := self.read.events_of(version)):
+        version = version_trained_in(self.registry, current.folder)
+        if version is None or not (events := self.registry.events_of(version)):
             return None
         self.watcher.say(
             f"this improvement was made before: {version.name} was {events[0].kind}. The same "
@@ -175,7 +180,7 @@ class _Run:
         )
         is_promoted = events[0].kind == "promoted"
         folder = current.folder
-        return Improvement(self.read.directory, version, is_promoted, events[0].reason, folder)
+        return Improvement(self.registry.directory, version, is_promoted, events[0].reason, folder)
 
     def _write_data(self, folder: Path, parts: FeedbackParts) -> None:
         write_part(folder / plan.TRAINING_FILE, parts.training)
@@ -234,7 +239,7 @@ class _Run:
         return open_judge(options, prompts_file, models, folder / COMPARISON)
 
     def _record(self, version: Version, decision: Decision, folder: Path) -> Improvement:
-        versions = self.read.directory
+        versions = self.registry.directory
         if registry.read(versions).current != self.parent:
             # Someone promoted or rolled back meanwhile: the comparison is with another model.
             decision = Decision(

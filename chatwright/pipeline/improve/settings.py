@@ -20,7 +20,7 @@ class ImproveConfig:
     any_weights: bool = False
     """Whether feedback on replies of models that are not versions of this one is used."""
     judging_share: float = 0.3
-    """Share of the prompts kept, with their feedback, if the comparison lacks prompts or judge."""
+    """Share of the feedback kept for the comparison, if that is given no prompts or no judge."""
     practice: DataSources = ""
     """Prompts that ppo and grpo answer while they learn; by default those of the feedback."""
     prompts: str = ""
