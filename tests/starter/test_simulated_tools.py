@@ -61,8 +61,8 @@ def test_the_result_of_an_unknown_or_incomplete_call_says_so(command: str) -> No
 
 
 def test_only_models_in_a_run_with_a_starter_corpus_get_the_simulated_tools(tmp_path: Path) -> None:
-    corpus = tmp_path / "runs" / "starter" / "world" / "world"
-    write_corpus(corpus, size=0.02, seed=0, n_per_skill=1)
+    runs = tmp_path / "home" / "runs"  # deep enough that the folders of other tests are not found
+    write_corpus(runs / "starter" / "world" / "world", size=0.02, seed=0, n_per_skill=1)
     for path in ("sft", "sft/model", "pretrain/checkpoints/step-00000200"):
-        assert starter_corpus(tmp_path / "runs" / "starter" / path)
-    assert starter_corpus(tmp_path / "runs" / "mine" / "sft") is None
+        assert starter_corpus(runs / "starter" / path)
+    assert starter_corpus(runs / "mine" / "sft") is None
