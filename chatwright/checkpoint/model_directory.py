@@ -47,6 +47,15 @@ from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 TRAINING_FILE = "training.json"
 GENERATION_FILE = "generation_config.json"
+SAMPLING_NAMES = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+)
+"""Sampling settings that `generation_config.json` may hold, under transformers' names."""
 
 M = TypeVar("M", bound=Model)
 
@@ -72,12 +81,29 @@ def save(
     with directory.atomic_directory(path) as temporary:
         write(temporary, model, tokenizer, base)
         if generation:
-            file = temporary / GENERATION_FILE
-            text = json.dumps(json_file.read_object(file) | dict(generation), indent=1)
-            file.write_text(text, encoding="utf-8")
+            add_generation(temporary, generation)
         if training is not None:
             text = json.dumps(training, indent=1)
             (temporary / TRAINING_FILE).write_text(text, encoding="utf-8")
+
+
+def add_generation(path: Path, entries: Mapping[str, Any]) -> None:
+    """Add entries to the generation_config.json of a directory that is being written."""
+    file = path / GENERATION_FILE
+    text = json.dumps(json_file.read_object(file) | dict(entries), indent=1)
+    file.write_text(text, encoding="utf-8")
+
+
+def sampling_entries(path: Path) -> dict[str, Any]:
+    """Return the sampling settings of the model in the directory `path`, as they are stored.
+
+    Those of an adapter are its base's.
+    """
+    if adapter_directory.is_adapter(path):
+        path = adapter_directory.read(path).base.path
+    file = path / GENERATION_FILE
+    content = json_file.read_object(file) if file.is_file() else {}
+    return {name: content[name] for name in SAMPLING_NAMES if content.get(name) is not None}
 
 
 def write(target: Path, model: Model, tokenizer: Tokenizer, base: Base | None = None) -> None:

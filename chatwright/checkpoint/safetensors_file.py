@@ -55,8 +55,11 @@ class Entry:
 def save(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write contiguous CPU copies of `tensors` by name. Raises OSError when the disk is full."""
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file(copies, path, metadata={"format": "pt"})
+        path.chmod(mode)  # the library makes a file that only its owner can read
     except Exception as error:  # safetensors raises an exception of its own type
         raise OSError(f"writing {path.name}: {error}") from error
 

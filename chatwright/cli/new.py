@@ -151,7 +151,7 @@ def _answer(
 
 
 def _print_summary(own: "OwnFolder", report: "Report | None") -> None:
-    from chatwright.pipeline.own_recipe import BUDGETS
+    from chatwright.pipeline.own_recipe import BUDGETS, check_command
     from chatwright.pipeline.packaged_recipes import RECIPE
 
     examples = "examples of every kind of row, for you to replace"
@@ -165,8 +165,7 @@ def _print_summary(own: "OwnFolder", report: "Report | None") -> None:
     print("  README.md     the next steps")
     if report is not None:
         _print_data(own, report)
-    checked = f"{own.name}/data" if report is None else report.path
-    print(f"next:  {command_line('data', 'check', checked, *_reading_options(own))}")
+    print(f"next:  {check_command(own)}")
     if own.base and not _is_here(own.base):
         print(f"       {command_line('fetch', own.base)}")
     print(f"       {command_line('up', own.name)}")
@@ -197,14 +196,9 @@ def _is_here(base: str) -> bool:
         return False
 
 
-def _reading_options(own: "OwnFolder") -> list[str]:
-    """Return the options with which the user's data are read."""
-    columns = ",".join(f"{old}={new}" for old, new in own.reading.rename_columns.items())
-    options = {"--encoding": own.reading.encoding, "--columns": columns}
-    return [word for name, value in options.items() if value for word in (name, value)]
-
-
 def _print_data(own: "OwnFolder", report: "Report") -> None:
+    from chatwright.pipeline.own_recipe import check_command
+
     counts = sorted(report.n_rows.items())
     rows = ", ".join(f"{n:,} {kind} {'row' if n == 1 else 'rows'}" for kind, n in counts)
     print(f"It will learn from {report.path}: {rows}.")
@@ -217,5 +211,4 @@ def _print_data(own: "OwnFolder", report: "Report") -> None:
         print("There are no texts in it: the model learns from the conversations alone.")
     if report.problems:
         n = len(report.problems)
-        command = command_line("data", "check", report.path)
-        print(f"Correct {n:,} {'problem' if n == 1 else 'problems'} first: {command}")
+        print(f"Correct {n:,} {'problem' if n == 1 else 'problems'} first: {check_command(own)}")

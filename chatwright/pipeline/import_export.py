@@ -162,6 +162,8 @@ def export_model(source: Path, out: Path) -> Exported:
     _require_family(source, model)
     with directory.atomic_directory(out) as temporary:
         write_public(temporary, model, tokenizer)
+        sampling = model_directory.sampling_entries(model_directory.find(source))
+        model_directory.add_generation(temporary, sampling)
         gap = _check_weights(temporary, model, source, out)
         _check_tokenizer(temporary, tokenizer, out)
     (out / directory.MANIFEST).unlink()

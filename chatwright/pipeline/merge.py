@@ -62,7 +62,8 @@ def _save_merged(adapter: Path, out: Path) -> None:
         # The figures of a reward model hold the scale of its scores.
         "figures": _figures(adapter),
     }
-    model_directory.save(out, merged, tokenizer, notes)
+    sampling = model_directory.sampling_entries(model_directory.find(adapter))
+    model_directory.save(out, merged, tokenizer, notes, generation=sampling)
 
 
 def _figures(adapter: Path) -> dict[str, Any]:

@@ -227,9 +227,17 @@ def _toml(value: str | list[str]) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def check_command(own: OwnFolder) -> str:
+    """Return the command that checks the data, with the options that read them."""
+    data = own.data or f"{own.name}/data"
+    columns = ",".join(f"{old}={new}" for old, new in own.reading.rename_columns.items())
+    options = {"--encoding": own.reading.encoding, "--columns": columns}
+    words = [word for name, value in options.items() if value for word in (name, value)]
+    return command_line("data", "check", data, *words)
+
+
 def readme_text(own: OwnFolder) -> str:
     """Return the README of the folder: its data and the next commands."""
-    data = f"{own.name}/data" if own.data is None else str(own.data)
     if own.base:
         takes, size = "it says how long it takes first", own_fine_tuning.readme_lines(own.base)
     else:
@@ -244,7 +252,7 @@ change its lines.
 
 Next, in the folder above this one:
 
-    {command_line("data", "check", data)}
+    {check_command(own)}
     {command_line("up", own.name)}
 
 The first command lists every row that cannot be read, with its line and what to do. The second

@@ -7,12 +7,9 @@ not read: temperature 0 is greedy.
 from collections.abc import Mapping
 from pathlib import Path
 
-from chatwright.checkpoint import adapter_directory, json_file, model_directory
+from chatwright.checkpoint import model_directory
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
-
-NAMES = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
-"""The settings that are read. transformers has them under the same names."""
 
 
 def read_sampling_defaults(path: Path) -> dict[str, float]:
@@ -21,18 +18,12 @@ def read_sampling_defaults(path: Path) -> dict[str, float]:
     Raises:
         InputError: A setting is not a number in its range.
     """
-    if adapter_directory.is_adapter(path):
-        path = adapter_directory.read(path).base.path
-    file = path / model_directory.GENERATION_FILE
-    if not file.is_file():
-        return {}
-    content = json_file.read_object(file)
-    found = {name: content[name] for name in NAMES if content.get(name) is not None}
+    found = model_directory.sampling_entries(path)
     try:
         SamplingConfig(**found)
     except InputError as error:
         raise InputError(
-            f"{file}: {error.problem}",
+            f"{path}: {model_directory.GENERATION_FILE}: {error.problem}",
             remedy="Correct the value, or remove the line.",
             field=error.field,
             value=error.value,

@@ -291,6 +291,9 @@ class Loop:
         if result is not None and result.warning:
             self.watcher.warn(result.warning)
         notes = run_notes(state, figures, change, result, self.parent, str(self.dtype))
+        sampling = {}
+        if self.parent is not None and self.base is None:  # an adapter has those of its base
+            sampling = model_directory.sampling_entries(model_directory.find(self.parent))
         with use_weights(self.model, weights):
             model_directory.save(
                 self.run / run_directory.MODEL,
@@ -298,6 +301,7 @@ class Loop:
                 self.tokenizer,
                 notes,
                 self.base,
+                sampling,
             )
         self.model.eval()
         return self.run / run_directory.MODEL

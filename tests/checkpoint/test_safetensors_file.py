@@ -39,6 +39,13 @@ def test_loaded_tensors_equal_the_saved_ones(tmp_path: Path) -> None:
         assert loaded[name].dtype == tensor.dtype
 
 
+def test_the_file_may_be_read_by_whoever_may_read_the_files_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    safetensors_file.save({"a": torch.ones(2)}, tmp_path / "x.safetensors")
+    modes = [file.stat().st_mode for file in tmp_path.iterdir()]
+    assert modes[0] == modes[1]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_is_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.safetensors")

@@ -49,6 +49,8 @@ def test_a_table_from_excel_becomes_a_merged_model_on_top_of_the_base(
     assert "fetch" not in outcome.out, "the base is here"
     check = next(line for line in outcome.out.splitlines() if "data check" in line)
     assert "--encoding cp1252" in check
+    command_in_readme = check.removeprefix("next:").strip()
+    assert command_in_readme in (folder / "b" / "README.md").read_text(encoding="utf-8")
     stages = read_recipe(folder / "b" / "recipe.toml").stages
     assert [stage.kind.name for stage in stages] == ["sft", "merge"]
     assert stages[0].config.encoding == "cp1252"

@@ -16,6 +16,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.model import lora
 from chatwright.pipeline.recipe import read_recipe
 from chatwright.pipeline.run_recipe import run_recipe
+from chatwright.pipeline.sampling_defaults import read_sampling_defaults
 from chatwright.training.watcher import Watcher
 from tests.pipeline.imported_base import write_imported_base
 from tests.pipeline.run_command import chatwright
@@ -24,6 +25,7 @@ from tests.pipeline.test_gguf_export import largest_difference
 pytestmark = pytest.mark.uses_global_rng
 
 READ_AS = ["--encoding", "cp1252", "--columns", "Frage=prompt,Antwort=completion"]
+SAMPLING = {"temperature": 0.2, "top_p": 0.9}
 # stop_prompts=0: training does not measure how many replies end by themselves.
 QUICK = ["loop.steps=6", "sample_tokens=2", "stop_prompts=0"]
 
@@ -32,7 +34,8 @@ QUICK = ["loop.steps=6", "sample_tokens=2", "stop_prompts=0"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base, and 50 pairs as a German Excel saves them: semicolons, code page 1252, CRLF."""
     folder = tmp_path_factory.mktemp("excel")
-    write_imported_base(folder, steps=20)
+    file = write_imported_base(folder, steps=20) / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | SAMPLING))
     rows = [f"Wann fährt Boot {i}?;Um {i} Uhr – „pünktlich“." for i in range(50)]
     text = "\r\n".join(["Frage;Antwort", *rows, ""])
     (folder / "faq.csv").write_bytes(text.encode("cp1252"))
@@ -67,6 +70,14 @@ def test_the_merged_model_gives_equal_numbers_in_transformers_and_llama_cpp(
     torch.testing.assert_close(theirs(prompt).logits, expected, atol=1e-4, rtol=1e-4)
     assert torch.equal(theirs(prompt).logits.argmax(-1), expected.argmax(-1))
     assert largest_difference(folder / "merged", folder / "model.gguf") < 1e-3
+    for made in (tuned / "model", folder / "merged", folder / "exported"):
+        assert read_sampling_defaults(made) == SAMPLING, "the base's author recommends them"
+
+
+def test_training_all_weights_keeps_the_sampling_settings(folder: Path) -> None:
+    paths = ["--from", folder / "base", "--data", folder / "faq.csv", "--out", folder / "whole"]
+    chatwright("train", "sft", *paths, *READ_AS, *QUICK)
+    assert read_sampling_defaults(folder / "whole" / "model") == SAMPLING
 
 
 RECIPE = """
