@@ -16,6 +16,9 @@ NOTICEABLE_RISE = 0.02
 NOTICEABLE_FORGETTING = 0.03
 """Bits per byte on the old texts may rise by this share without a warning."""
 
+NOTICEABLE_DISPLACEMENT = 0.2
+"""`chosen_reward` of preference optimization may fall to minus this without a warning."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,7 +60,11 @@ def judge(
     measured = [entry for entry in evaluations if not math.isnan(entry[1])] or evaluations
     best_step, best = min(measured, key=lambda entry: sign * entry[1])
     outcome = Outcome(name, evaluations[0][1], float(figures[name]), best, best_step)
-    warnings = [_loss_warning(outcome, sign, config), _forgetting_warning(figures)]
+    warnings = [
+        _loss_warning(outcome, sign, config),
+        _forgetting_warning(figures),
+        _displacement_warning(figures),
+    ]
     return Outcome(*_values(outcome), warning=" ".join(filter(None, warnings)))
 
 
@@ -100,6 +107,18 @@ def _forgetting_warning(figures: Mapping[str, float]) -> str:
         f"On the old texts the model went from {figures['old_bits_per_byte_before']:.3f} to "
         f"{figures['old_bits_per_byte']:.3f} bits per byte ({forgotten:+.1%}): it forgot some of "
         "what it knew."
+    )
+
+
+def _displacement_warning(figures: Mapping[str, float]) -> str:
+    """Warn if chosen replies lost probability, as rejected ones should (Razin et al. 2024)."""
+    reward = figures.get("chosen_reward", 0.0)
+    if not reward < -NOTICEABLE_DISPLACEMENT:
+        return ""
+    return (
+        f"The chosen replies became less probable than before training (chosen_reward "
+        f"{reward:.2f}), so replies can get worse although the validation loss falls. Set "
+        "sft_weight=1, raise beta, or lower the learning rate."
     )
 
 

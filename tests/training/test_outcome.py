@@ -83,6 +83,15 @@ def test_forgetting_beyond_three_percent_is_warned_about() -> None:
     assert judged.warning == ""
 
 
+@pytest.mark.parametrize(("reward", "is_warned"), [(-0.89, True), (-0.1, False), (0.3, False)])
+def test_chosen_replies_that_lose_probability_are_reported(reward: float, is_warned: bool) -> None:
+    """A run with -0.89 lowered its validation loss from 0.69 to 0.52, and lost 70 % of pairs."""
+    figures = {"validation_loss": 0.52, "chosen_reward": reward}
+    judged = judge(records([0.69, 0.52]), figures, LoopConfig())
+    assert judged is not None
+    assert ("sft_weight" in judged.warning) == is_warned
+
+
 def test_without_the_monitored_figure_there_is_no_outcome() -> None:
     assert judge(records([1.0]), {"accuracy": 1.0}, LoopConfig()) is None
     assert judge([{"step": 1, "loss": 2.0}], {"validation_loss": 1.0}, LoopConfig()) is None
