@@ -36,7 +36,8 @@ HOSTILE = {"honest": 0.0, "hostile": 0.05}
 N_RANKING = 1300
 N_TEST = 200
 N_RATER = 20
-DPO = ("loop.steps=150", "loop.optimizer.learning_rate=3e-4", "batches.rows=64")
+DPO = ("loop.steps=60", "loop.optimizer.learning_rate=1e-4", "batches.rows=64", "sft_weight=1")
+"""A higher rate without `sft_weight` makes the replies worse (docs/LOG.md)."""
 
 
 def sample_feedback(start: Path, out: Path) -> None:
@@ -90,7 +91,8 @@ def main(start: Path, out: Path) -> None:
     result: dict[str, Any] = {}
     for name in HOSTILE:
         data = ("--from", start, "--data", out / f"{name}.jsonl")
-        run("train", "reward", *data, "--out", out / f"{name}-reward")
+        # No rater is held out: else the hostile one may be, and both trainings read the same.
+        run("train", "reward", *data, "--out", out / f"{name}-reward", "rater_share=0")
         run("train", "dpo", *data, "--out", out / f"{name}-dpo", *DPO)
         judged = ("--prompts", prompts / "judge.jsonl", "--rules", "starter")
         folder = out / f"{name}-compare"
