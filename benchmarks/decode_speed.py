@@ -13,7 +13,8 @@ its own choice) at the shortest context, and keeps the fastest. Batches whose pr
 16,384 tokens together get one round, because CTranslate2 reads them again in each.
 
 The programs are Chatwright with float32, int8 and int4 weights, transformers, CTranslate2 (float32
-and int8; the extra `bench`) and llama.cpp (Q8_0 and Q4_0, batch 1; the extra `dev`). The token ids
+and int8; the extra `bench`), llama.cpp (Q8_0 and Q4_0, batch 1; the extra `dev`) and openvino-genai
+(Q8_0 and Q4_0, not for `--shape gpt2`; install it yourself). The token ids
 of every program are compared with those of the first one.
 """
 
@@ -55,6 +56,8 @@ def main() -> None:
             directory = write_gpt2(directory, Path(folder) / "gpt2")
         programs = make_programs(directory, Path(folder), max(arguments.contexts) + 64)
         wanted = {n: p for n, p in programs.items() if not arguments.only or n in arguments.only}
+        if arguments.shape == "gpt2":  # openvino-genai reads no GGUF file of this architecture
+            wanted = {n: p for n, p in wanted.items() if not n.startswith("openvino")}
         for batch in arguments.batches:
             fitting = {n: p for n, p in wanted.items() if batch == 1 or takes_batches(n)}
             opened: dict[str, tuple[int, Decode]] = {}
