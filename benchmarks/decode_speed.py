@@ -14,8 +14,8 @@ its own choice) at the shortest context, and keeps the fastest. Batches whose pr
 
 The programs are Chatwright with float32, int8 and int4 weights, transformers, CTranslate2 (float32
 and int8; the extra `bench`), llama.cpp (Q8_0 and Q4_0, batch 1; the extra `dev`) and openvino-genai
-(Q8_0 and Q4_0, not for `--shape gpt2`; install it yourself). The token ids
-of every program are compared with those of the first one.
+(Q8_0 and Q4_0, not for `--shape gpt2`; the extra `bench`). The token ids of every program are
+compared with those of the first one.
 """
 
 import argparse
