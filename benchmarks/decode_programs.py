@@ -60,6 +60,11 @@ def takes_batches(name: str) -> bool:
     return not name.startswith("llama.cpp")
 
 
+def reads_gpt2(name: str) -> bool:
+    """Whether the program opens models of GPT-2's architecture."""
+    return not name.startswith("openvino")  # it reads no such GGUF file
+
+
 def uses_torch_threads(name: str) -> bool:
     """Whether torch's setting decides the program's number of threads."""
     return name.startswith(("chatwright", "transformers"))
@@ -183,10 +188,15 @@ def ctranslate2(directory: Path, folder: Path, kind: str, threads: int) -> Decod
 
 def llama_cpp(directory: Path, folder: Path, kind: str, threads: int, context: int) -> Decode:
     """Export the model, quantize it for llama.cpp and open it."""
+    return llama_cpp_server(quantized_file(directory, folder, kind), threads, context)
+
+
+def quantized_file(directory: Path, folder: Path, kind: str) -> Path:
+    """Export the model to GGUF in one format of llama.cpp, unless that was done before."""
     file = folder / f"{kind}.gguf"
     if not file.exists():
         write_gguf(directory, file, kind)
-    return llama_cpp_server(file, threads, context)
+    return file
 
 
 def openvino(directory: Path, folder: Path, kind: str, threads: int) -> Decode:
@@ -198,9 +208,7 @@ def openvino(directory: Path, folder: Path, kind: str, threads: int) -> Decode:
     import openvino as ov
     import openvino_genai
 
-    file = folder / f"{kind}.gguf"
-    if not file.exists():
-        write_gguf(directory, file, kind)
+    file = quantized_file(directory, folder, kind)
     settings = {"INFERENCE_NUM_THREADS": threads} if threads else {}
     pipeline = openvino_genai.LLMPipeline(str(file), "CPU", **settings)
 

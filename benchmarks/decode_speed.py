@@ -34,6 +34,7 @@ from decode_programs import (
     Ids,
     OpenProgram,
     make_programs,
+    reads_gpt2,
     takes_batches,
     uses_torch_threads,
 )
@@ -56,8 +57,8 @@ def main() -> None:
             directory = write_gpt2(directory, Path(folder) / "gpt2")
         programs = make_programs(directory, Path(folder), max(arguments.contexts) + 64)
         wanted = {n: p for n, p in programs.items() if not arguments.only or n in arguments.only}
-        if arguments.shape == "gpt2":  # openvino-genai reads no GGUF file of this architecture
-            wanted = {n: p for n, p in wanted.items() if not n.startswith("openvino")}
+        if arguments.shape == "gpt2":
+            wanted = {n: p for n, p in wanted.items() if reads_gpt2(n)}
         for batch in arguments.batches:
             fitting = {n: p for n, p in wanted.items() if batch == 1 or takes_batches(n)}
             opened: dict[str, tuple[int, Decode]] = {}

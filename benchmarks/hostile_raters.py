@@ -20,10 +20,9 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.data.preferences import Ranking
 from chatwright.data.snapshot import read_snapshot, write_snapshot
-from chatwright.evaluation.win_rate import win_rate
 from chatwright.pipeline.collect import CollectConfig
 from chatwright.pipeline.comparison.samples import open_engine
-from chatwright.pipeline.load_reward_model import load_reward_model
+from chatwright.pipeline.improve.judge_check import judge_accuracy
 from chatwright.pipeline.simulated_feedback import (
     SimulationConfig,
     rank_candidates,
@@ -69,17 +68,6 @@ def run(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "chatwright", *map(str, arguments)], check=True)
 
 
-def accuracy(reward: Path, rankings: list[Ranking]) -> dict[str, Any]:
-    """Return the share of the pairs that the reward model orders as the raters, by prompt."""
-    model = load_reward_model(reward)
-    outcomes = []
-    for ranking in rankings:
-        scores = model.scores([(*ranking.prompt, reply.message) for reply in ranking.replies])
-        pairs = ranking.pairs()
-        outcomes.append([float(scores[better] > scores[worse]) for better, worse in pairs])
-    return win_rate(outcomes).as_metrics()
-
-
 def main(start: Path, out: Path) -> None:
     """Sample, train twice, and compare."""
     out.mkdir(parents=True, exist_ok=True)
@@ -87,7 +75,8 @@ def main(start: Path, out: Path) -> None:
     prompts = out / "prompts"
     if not prompts.exists():
         run("feedback", "prompts", prompts, "--judge", 300, "--training", 10)
-    test = [r for r in read_snapshot(out / "test.jsonl").feedback if isinstance(r, Ranking)]
+    read = read_snapshot(out / "test.jsonl").feedback
+    test = [item for item in read if isinstance(item, Ranking) and not item.is_tie]
     result: dict[str, Any] = {}
     for name in HOSTILE:
         data = ("--from", start, "--data", out / f"{name}.jsonl")
@@ -97,8 +86,10 @@ def main(start: Path, out: Path) -> None:
         judged = ("--prompts", prompts / "judge.jsonl", "--rules", "starter")
         folder = out / f"{name}-compare"
         run("compare", start, out / f"{name}-dpo", *judged, "--out", folder)
+        accuracy = judge_accuracy(out / f"{name}-reward", test)
+        assert accuracy is not None, "the prompts of the starter fit into its context"
         result[name] = {
-            "reward_accuracy": accuracy(out / f"{name}-reward", test),
+            "reward_accuracy": accuracy.as_metrics(),
             "win_rate": json.loads((folder / "comparison.json").read_text())["win_rate"],
         }
         print(json.dumps(result, indent=1), flush=True)

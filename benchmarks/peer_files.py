@@ -30,10 +30,10 @@ def write_gpt2(directory: Path, target: Path) -> Path:
 
 def write_gguf(directory: Path, file: Path, kind: str) -> None:
     """Write the model as GGUF with its matrices in one format of llama.cpp, such as Q8_0."""
-    whole = file.with_suffix(".f32")
-    export_gguf(directory, whole)
     import gguf
 
+    whole = file.with_suffix(".f32")
+    export_gguf(directory, whole)
     file_type = gguf.LlamaFileType[f"MOSTLY_{kind}"].value  # openvino-genai goes by it
     writer, tensors = copy_settings(whole, file, {"general.file_type": file_type})
     for tensor in tensors:

@@ -117,6 +117,7 @@ def shown(figures: dict[str, float]) -> str:
 def plot(curves: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
     """Draw milliseconds per token against the number of chats."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, ScalarFormatter
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log", ylabel="milliseconds per token")
@@ -126,7 +127,8 @@ def plot(curves: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
         axes.plot(list(results), costs, marker="o", label=name)
     numbers = sorted({number for results in curves.values() for number in results})
     axes.set_xticks(numbers, [str(number) for number in numbers])
-    axes.set_yticks((10, 20, 50, 100), ("10", "20", "50", "100"))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.minorticks_off()
     axes.legend()
     figure.savefig(path)

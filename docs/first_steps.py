@@ -9,14 +9,13 @@ extra (playwright), Pillow (which matplotlib brings) and the program chromium.
 
 import argparse
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
-from screenshot import IMAGES, REPLY_TIMEOUT, served
+from playwright.sync_api import Page, expect
+from screenshot import IMAGES, REPLY_TIMEOUT, ask, launched_browser, served
 
 STEPS = IMAGES / "steps"
 SIZE = {"width": 1000, "height": 640}
@@ -44,10 +43,7 @@ def main() -> None:
 
 def walk(address: str) -> None:
     """Take a newcomer's way, with a screenshot of each step."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    with launched_browser() as browser:
         page = browser.new_page(
             viewport=SIZE, color_scheme="light", reduced_motion="reduce", locale="en-US"
         )
@@ -57,10 +53,7 @@ def walk(address: str) -> None:
         page.locator("#question").wait_for()
         shoot(page, "1-welcome")
         for question in QUESTIONS:
-            page.locator("#question").fill(question)
-            page.locator("#send").click()
-            expect(page.locator("#stop")).to_be_hidden()
-            expect(page.locator("#send")).to_be_visible()
+            ask(page, question)
         page.get_by_role("button", name="Good reply").first.click()
         shoot(page, "2-chat")
         page.get_by_role("button", name="Close", exact=True).click()
@@ -88,7 +81,6 @@ def walk(address: str) -> None:
         page.locator("nav.views a[href='#/teach']").click()
         page.locator("#versions").wait_for()
         shoot(page, "8-teach")
-        browser.close()
 
 
 def train(page: Page) -> None:

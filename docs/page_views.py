@@ -9,7 +9,6 @@ writes one image for each theme and size into docs/images/views. It needs the `d
 
 import argparse
 import io
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Literal
 
 from first_steps import shrink
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
-from screenshot import IMAGES, REPLY_TIMEOUT, served
+from playwright.sync_api import Page, expect
+from screenshot import IMAGES, REPLY_TIMEOUT, ask, launched_browser, served
 
 VIEWS = IMAGES / "views"
 SIZES = {"desktop": (1180, 760), "phone": (390, 800)}
@@ -37,12 +36,9 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="the folder of a run, beside other runs")
     model = parser.parse_args().model
     VIEWS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory() as folder, launched_browser() as browser:
         options = ["--feedback", f"{folder}/feedback.jsonl", "--lessons", f"{folder}/lessons"]
         with served(model, *options, "--runs", str(model.parent)) as address:
-            browser = driver.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
             for size, (width, height) in SIZES.items():
                 for theme in THEMES:
                     page = browser.new_page(
@@ -54,7 +50,6 @@ def main() -> None:
                     page.set_default_timeout(REPLY_TIMEOUT)
                     write_overview(views_of(page, address), size, VIEWS / f"{theme}-{size}.png")
                     page.close()
-            browser.close()
 
 
 def views_of(page: Page, address: str) -> list[Image.Image]:
@@ -68,10 +63,7 @@ def views_of(page: Page, address: str) -> list[Image.Image]:
     page.goto(address)
     page.locator("#question").wait_for()
     shoot()
-    page.locator("#question").fill(QUESTION)
-    page.locator("#send").click()
-    expect(page.locator("#stop")).to_be_hidden(timeout=REPLY_TIMEOUT)
-    expect(page.locator("#send")).to_be_visible(timeout=REPLY_TIMEOUT)
+    ask(page, QUESTION)
     shoot()
     open_button(page, "Rank with three more replies")
     bad = page.locator("#compare").get_by_role("button", name="All are bad")

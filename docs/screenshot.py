@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).resolve().parent / "images"
 QUESTIONS = ["Hello!", "Tell me a joke about a cat.", "What is the weather in Delport?"]
@@ -61,24 +61,36 @@ def served(model: Path, *more: str) -> Iterator[str]:
 
 def take(address: str, questions: list[str]) -> None:
     """Ask the questions one after another and write the images after the last reply."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    with launched_browser() as browser:
         page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
         page.goto(address)
         page.locator("#question").wait_for(timeout=REPLY_TIMEOUT)
         for question in questions:
-            page.locator("#question").fill(question)
-            page.locator("#send").click()
-            expect(page.locator("#stop")).to_be_hidden(timeout=REPLY_TIMEOUT)
-            expect(page.locator("#send")).to_be_visible(timeout=REPLY_TIMEOUT)
+            ask(page, question)
         IMAGES.mkdir(exist_ok=True)
         page.screenshot(path=IMAGES / "page.png")
         page.get_by_role("button", name="Tokens and their probabilities").last.click()
         page.locator(".token").nth(TOKEN).click(timeout=REPLY_TIMEOUT)
         page.screenshot(path=IMAGES / "page-tokens.png")
+
+
+@contextmanager
+def launched_browser() -> Iterator[Browser]:
+    """Start the system's chromium without a window; end it afterwards."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        yield browser
         browser.close()
+
+
+def ask(page: Page, question: str) -> None:
+    """Send a question and wait for the whole reply."""
+    page.locator("#question").fill(question)
+    page.locator("#send").click()
+    expect(page.locator("#stop")).to_be_hidden(timeout=REPLY_TIMEOUT)
+    expect(page.locator("#send")).to_be_visible(timeout=REPLY_TIMEOUT)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from chatwright.engine import sampling
-from chatwright.engine.philox import uniform, uniforms
+from chatwright.engine.philox import uniforms
 from chatwright.engine.sampling import Draw, Sampled, last_possible, most_probable, sample_token
 
 EXCLUDED = float("-inf")
@@ -34,11 +34,7 @@ def sample_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[Sampled]:
     """Choose the next token of each reply. (N, V) on the CPU -> N results."""
     if not draws:
         return []
-    keys = [draw.key for draw in draws]
-    if len(keys) == 1:  # `uniforms` would take ten times as long
-        numbers = torch.tensor([uniform(*keys[0])], dtype=torch.float64)
-    else:
-        numbers = uniforms(*zip(*keys, strict=True))
+    numbers = uniforms(*zip(*(draw.key for draw in draws), strict=True))
     at_once = max(NUMBERS_AT_ONCE // logits.shape[1], 1)
     sampled: list[Sampled] = []
     for start in range(0, len(draws), at_once):

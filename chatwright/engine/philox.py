@@ -53,6 +53,8 @@ def uniforms(seeds: Sequence[int], positions: Sequence[int], samples: Sequence[i
     Rows of the (2, N) arrays are the two words of each kind: counter words 0 and 2, counter words 1
     and 3, key words 0 and 1. A product of two words fits 64 unsigned bits.
     """
+    if len(seeds) == 1:  # arrays of one number would take ten times as long
+        return torch.tensor([uniform(seeds[0], positions[0], samples[0])], dtype=torch.float64)
     seed_bits = np.array([seed & _LONG for seed in seeds], dtype=np.uint64)
     places = np.array(positions, dtype=np.uint64)
     even = np.stack([places & _WORD, np.array(samples, dtype=np.uint64)])

@@ -15,7 +15,6 @@ NOTICEABLE_RISE = 0.02
 """A result may be worse than the best evaluation by this share without a warning."""
 NOTICEABLE_FORGETTING = 0.03
 """Bits per byte on the old texts may rise by this share without a warning."""
-
 NOTICEABLE_DISPLACEMENT = 0.2
 """`chosen_reward` of preference optimization may fall to minus this without a warning."""
 

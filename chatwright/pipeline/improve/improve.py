@@ -38,7 +38,7 @@ from chatwright.pipeline.improve.improvement_folder import (
     open_improvement_folder,
     version_trained_in,
 )
-from chatwright.pipeline.improve.judge_check import require_judge
+from chatwright.pipeline.improve.judge_check import REMEDY, require_judge
 from chatwright.pipeline.improve.methods import Method, choose, count
 from chatwright.pipeline.improve.parts import (
     FeedbackParts,
@@ -150,12 +150,12 @@ class _Run:
 
     def _judging_share(self) -> float:
         """Return the share of the feedback kept for the comparison; 0 if it needs none."""
-        has_judge = bool(self.config.rules or self.config.reward_model or self.config.votes)
-        return 0.0 if has_judge and self.config.prompts else self.config.judging_share
+        config = self.config
+        return 0.0 if config.names_judge and config.prompts else config.judging_share
 
     def _trains_judge(self, parts: FeedbackParts) -> bool:
         """Return whether the judge is to be trained: a reward model, on the judging feedback."""
-        if self.config.rules or self.config.reward_model or self.config.votes:
+        if self.config.names_judge:
             return False
         n_pair = count(parts.judging).n_pair
         if n_pair >= plan.MIN_JUDGING_PAIRS:
@@ -163,8 +163,7 @@ class _Run:
         raise InputError(
             f"Nothing can judge the result: no judge was named, and the {n_pair:,} pairs kept for "
             f"judging are too few to learn a judge from; it needs {plan.MIN_JUDGING_PAIRS}.",
-            remedy="Name a judge with rules=…, reward_model=DIR or votes=SNAPSHOT, or collect more "
-            "feedback.",
+            remedy=REMEDY,
             field="rules",
             value=n_pair,
         )

@@ -9,11 +9,14 @@ from chatwright.data.preferences import Feedback, Ranking, feedback_row
 from chatwright.data.rows import RankedRow
 from chatwright.engine.reward_forward import RewardForward
 from chatwright.errors import InputError
-from chatwright.evaluation.ranked_pairs import RankedPairs, ranked_pairs
+from chatwright.evaluation.ranked_pairs import ranked_pairs
 from chatwright.evaluation.win_rate import EVEN, WinRate
 
 MAX_RANKING = 300
 """Rankings that are scored; with more, the interval hardly becomes narrower."""
+
+REMEDY = "Name a judge with rules=…, reward_model=DIR or votes=SNAPSHOT, or collect more feedback."
+"""What to do if the feedback gives no judge."""
 
 
 def judge_accuracy(judge: Path, rankings: Sequence[Ranking]) -> WinRate | None:
@@ -34,10 +37,8 @@ def judge_accuracy(judge: Path, rankings: Sequence[Ranking]) -> WinRate | None:
         return None
     with RewardForward(model) as forward:
         scores = iter(forward.scores(replies).tolist())
-    pairs: RankedPairs = ranked_pairs(
-        encoded, [[next(scores) for _ in ranking.replies] for ranking in encoded]
-    )
-    return pairs.accuracy
+    by_ranking = [[next(scores) for _ in ranking.replies] for ranking in encoded]
+    return ranked_pairs(encoded, by_ranking).accuracy
 
 
 def require_judge(judge: Path, training: Sequence[Feedback]) -> WinRate | None:
@@ -56,8 +57,7 @@ def require_judge(judge: Path, training: Sequence[Feedback]) -> WinRate | None:
         f"Nothing can judge the result: the reward model of the feedback kept for judging orders "
         f"{accuracy.value:.1%} of {accuracy.n_comparison:,} other pairs as the raters did (95 % "
         f"interval {accuracy.low:.1%} to {accuracy.high:.1%}), which cannot be told from chance.",
-        remedy="Name a judge with rules=…, reward_model=DIR or votes=SNAPSHOT, or collect more "
-        "feedback.",
+        remedy=REMEDY,
         field="rules",
         value=accuracy.value,
     )

@@ -43,6 +43,11 @@ class ImproveConfig:
     stages: dict[str, Any] = field(default_factory=dict)
     """Settings of the stages by kind, such as dpo.loop.steps."""
 
+    @property
+    def names_judge(self) -> bool:
+        """Whether the user named a judge of the comparison."""
+        return bool(self.rules or self.reward_model or self.votes)
+
     def __post_init__(self) -> None:
         share = self.judging_share
         require = partial(require_setting, self, "improve")

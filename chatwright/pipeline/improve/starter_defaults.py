@@ -30,8 +30,7 @@ def with_starter_defaults(
         folder: Where the prompts are written, once.
         watcher: Receives a message.
     """
-    is_chosen = config.prompts or config.rules or config.reward_model or config.votes
-    corpus = None if is_chosen else starter_corpus(model)
+    corpus = None if config.prompts or config.names_judge else starter_corpus(model)
     if corpus is None:
         return config
     prompts = folder / FOLDER

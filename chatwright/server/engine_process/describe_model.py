@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chatwright.checkpoint import model_directory, registry
-from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.engine import Engine
 from chatwright.pipeline.reply_dependencies import reply_dependencies
 from chatwright.pipeline.sampling_defaults import read_sampling_defaults
 from chatwright.pipeline.starter_corpus import starter_corpus
@@ -46,7 +46,9 @@ def identity_of(directory: Path, found: Path, engine: Engine | None = None) -> M
         found: The model directory that was opened.
         engine: The engine with the model; an encoder has none, and its bits never vary.
     """
-    facts = reply_dependencies(found, (engine.config if engine else EngineConfig()).weights)
+    facts = (
+        reply_dependencies(found, engine.config.weights) if engine else reply_dependencies(found)
+    )
     has_versions = registry.holds_registry(directory)
     # A single reply has no other in its batch.
     reason = engine.batch_dependence_reason if engine is not None and engine.n_slot > 1 else ""

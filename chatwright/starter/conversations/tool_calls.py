@@ -77,10 +77,12 @@ def draw_call(table: FactTable, rng: random.Random, for_exam: bool) -> Simulated
     """Draw a tool, the values that it returns, and an argument."""
     tool = rng.choice(TOOLS)
     values = draw_values(rng)
-    return SimulatedCall(tool, _draw_target(tool, table, rng, for_exam), values)
+    return SimulatedCall(tool, _draw_argument(tool, table, rng, for_exam), values)
 
 
-def _draw_target(tool: SimulatedTool, table: FactTable, rng: random.Random, for_exam: bool) -> str:
+def _draw_argument(
+    tool: SimulatedTool, table: FactTable, rng: random.Random, for_exam: bool
+) -> str:
     """Draw a town, object or shop. Its name is used in training or in the exam, never in both."""
     draw_name = {WEATHER: _draw_town, PRICE: _draw_object, OPENING_HOURS: _draw_shop}[tool]
     while True:
