@@ -1,11 +1,14 @@
 """Transactions: whole or not at all, one writer, readers that cannot write, owner-only files."""
 
+import ast
 import os
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+import chatwright
 from chatwright.errors import InputError
 from chatwright.store.database import Database
 from chatwright.store.schema import BACKUPS
@@ -111,3 +114,38 @@ def test_errors_hold_no_text_of_a_conversation(tmp_path):
         add(connection, secret)
     assert secret not in str(caught.value)
     database.close()
+
+
+CONNECTIONS = {"read", "write", "maintain"}
+
+
+def connections_in_coroutines(source):
+    """Return the lines where a coroutine opens a connection: it could be cancelled while open."""
+    return [
+        item.context_expr.lineno
+        for coroutine in ast.walk(ast.parse(source))
+        if isinstance(coroutine, ast.AsyncFunctionDef)
+        for block in ast.walk(coroutine)
+        if isinstance(block, ast.With | ast.AsyncWith)
+        for item in block.items
+        if isinstance(call := item.context_expr, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in CONNECTIONS
+        and "database" in ast.unparse(call.func.value)
+    ]
+
+
+def test_no_connection_is_open_while_a_coroutine_waits():
+    package = Path(chatwright.__file__).parent
+    sources = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    assert not any(connections_in_coroutines(source) for source in sources.values())
+    store = [ast.parse(text) for path, text in sources.items() if path.parent == package / "store"]
+    assert len(store) > 10
+    coroutines = (ast.AsyncFunctionDef, ast.Await)
+    assert not [node for tree in store for node in ast.walk(tree) if isinstance(node, coroutines)]
+
+
+def test_a_connection_in_a_coroutine_is_found():
+    planted = "async def f(store):\n    with store.database.write() as c:\n        await g(c)\n"
+    assert connections_in_coroutines(planted) == [2]
+    assert connections_in_coroutines(planted.replace("async ", "").replace("await ", "")) == []
