@@ -14,13 +14,17 @@ M = TypeVar("M", bound=Model)
 C = TypeVar("C")
 
 
-def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu") -> M:
+def build(
+    kind: Callable[[C], M], config: C, device: torch.device | str = "cpu", bytes_saved: int = 0
+) -> M:
     """Build a model whose weights are not set.
 
     Args:
         kind: The model class.
         config: Its settings.
         device: Where the parameters are allocated.
+        bytes_saved: Memory that float32 weights would take and quantized ones will not. (Memory is
+            taken when weights are written into it.)
 
     Raises:
         InputError: The model does not fit in memory. Nothing was allocated.
@@ -28,7 +32,8 @@ def build(kind: Callable[[C], M], config: C, device: torch.device | str = "cpu")
     empty = without_memory(kind, config)
     n_parameter = count_parameters(empty)
     n_element = n_parameter + sum(buffer.numel() for buffer in empty.buffers())
-    needed, free = 4 * n_element, available_memory()  # bytes; a float32 element takes 4
+    # A float32 element takes 4 bytes.
+    needed, free = 4 * n_element - bytes_saved, available_memory()
     if torch.device(device).type == "cpu" and needed > free:
         raise InputError(
             f"a model of {n_parameter:,} parameters needs {needed / 1e9:.1f} GB of memory, but "

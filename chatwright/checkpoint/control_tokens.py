@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chatwright.checkpoint.build_model import assign_weights, build
 from chatwright.model.gpt import GPT
+from chatwright.model.linear import Linear, quantized_linears
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer
 
@@ -31,6 +32,10 @@ def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, I
             weights[name] = _with_new_rows(weights[name], first_id, config.vocab_size)
     new_model = build(GPT, config)
     assign_weights(new_model, weights)
+    for name, linear in quantized_linears(model).items():
+        new_linear = new_model.get_submodule(name)
+        assert isinstance(new_linear, Linear), "both models have the same layers"
+        new_linear.quantized = linear.quantized
     return new_model.train(model.training), new_tokenizer
 
 

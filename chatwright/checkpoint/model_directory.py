@@ -26,15 +26,17 @@ from chatwright.checkpoint import (
     families,
     json_file,
     own_layout,
+    quantized_tensors,
     safetensors_file,
     stored_weights,
 )
 from chatwright.checkpoint.adapter_directory import Base
-from chatwright.checkpoint.build_model import build
+from chatwright.checkpoint.build_model import build, without_memory
 from chatwright.checkpoint.config_file import public_config, read_config
 from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.checkpoint.find_model import find as find
 from chatwright.checkpoint.find_model import holds_model as holds_model
+from chatwright.checkpoint.quantized_tensors import QuantizedSource
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.model import lora
@@ -120,7 +122,10 @@ def _write_model(target: Path, model: Model, tokenizer: Tokenizer) -> None:
     config = public_config(model.config)
     weights = layout(model, config["model_type"])
     tensors = to_public_tensors(weights, dict(model.named_parameters()))
-    safetensors_file.save(tensors, target / stored_weights.SINGLE)
+    stored = quantized_tensors.replace(model, weights, tensors)
+    if stored.keys() != tensors.keys():
+        config |= quantized_tensors.CONFIG
+    safetensors_file.save(stored, target / stored_weights.SINGLE)
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     if family := families.for_config(model.config):
         ids |= family.extra_ids(model.config, ids)
@@ -141,7 +146,11 @@ def _layout_at(path: Path, model: Model) -> list[Weight]:
 
 @overload
 def load(
-    path: Path, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None
+    path: Path,
+    device: torch.device | str = "cpu",
+    changes: Mapping[str, Any] | None = None,
+    *,
+    keeps_quantized: bool = False,
 ) -> tuple[GPT, Tokenizer]: ...
 
 
@@ -152,6 +161,7 @@ def load(
     changes: Mapping[str, Any] | None = None,
     *,
     kind: type[M],
+    keeps_quantized: bool = False,
 ) -> tuple[M, Tokenizer]: ...
 
 
@@ -161,6 +171,7 @@ def load(
     changes: Mapping[str, Any] | None = None,
     *,
     kind: type[Model] = GPT,
+    keeps_quantized: bool = False,
 ) -> tuple[Model, Tokenizer]:
     """Load a model, in float32 and eval mode, and its tokenizer.
 
@@ -171,6 +182,8 @@ def load(
         device: The device of the returned model.
         changes: New values of settings that do not change the weights' shapes, such as dropout.
         kind: The class of model that the caller needs; `Model` accepts every architecture.
+        keeps_quantized: Whether quantized weights stay so; the model can then not be trained.
+            Without it, and for adapters, they become float32.
 
     Raises:
         InputError: The files do not belong together, or hold a model of another class.
@@ -191,10 +204,19 @@ def load(
             field="vocab_size",
             value=tokenizer.vocab_size,
         )
-    model = build(architecture.model, config)
     entries = stored_weights.find_tensors(path)
-    stored_weights.load_into(model, _layout_at(path, model), entries, path)
-    return model.to(device).eval(), tokenizer
+    kept: dict[str, QuantizedSource] = {}
+    if keeps_quantized:
+        empty = without_memory(architecture.model, config)
+        weights = _layout_at(path, empty)
+        stored_weights.require_model(empty, weights, entries, path)
+        kept = quantized_tensors.kept(empty, weights, entries)
+    saved = quantized_tensors.bytes_saved(kept.values())
+    model = build(architecture.model, config, bytes_saved=saved)
+    stored_weights.load_into(model, _layout_at(path, model), entries, path, kept)
+    if not kept:  # quantized weights stay on the CPU, for whose kernels they are
+        model = model.to(device)
+    return model.eval(), tokenizer
 
 
 def _wrong_kind(

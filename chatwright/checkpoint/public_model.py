@@ -8,24 +8,29 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
+from torch import Tensor
 
 from chatwright.checkpoint import (
     architectures,
     build_model,
     families,
     json_file,
+    quantized_tensors,
     sentence_transformers,
     stored_weights,
 )
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
+from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedSource
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.checkpoint.stored_weights import StoredTensor
 from chatwright.errors import InputError
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt_config import GPTConfig
+from chatwright.model.linear import quantized_linears
 from chatwright.model.model import Model, ModelConfig
 
 QUANTIZED = "quantized weights are not supported; import the model they were made from"
@@ -72,19 +77,33 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def load(
-    config: ModelConfig, weights: list[Weight], entries: Mapping[str, StoredTensor], path: Path
+    config: ModelConfig,
+    weights: list[Weight],
+    entries: Mapping[str, StoredTensor],
+    path: Path,
+    kept: Mapping[str, QuantizedSource] = MappingProxyType({}),
 ) -> Model:
     """Load a model, in float32 and eval mode, from the tensors in `entries`.
 
-    The shapes are checked before memory is allocated. Errors name `path`.
+    The shapes are checked before memory is allocated. Errors name `path`. The tensors in `kept`,
+    by the parameter's name, stay quantized.
     """
+    require_shapes(config, weights, entries, path)
+    kind = architectures.for_config(config).model
+    saved = quantized_tensors.bytes_saved(kept.values())
+    model = build_model.build(kind, config, bytes_saved=saved)
+    stored_weights.load_into(model, weights, entries, path, kept)
+    require_finite(model, weights, path)
+    return model.eval()
+
+
+def require_shapes(
+    config: ModelConfig, weights: list[Weight], entries: Mapping[str, StoredTensor], path: Path
+) -> None:
+    """Reject missing, unexpected and misshapen tensors. Errors name `path`."""
     stored = {name: entry.shape for name, entry in entries.items()}
     expected = public_shapes(weights, parameter_shapes(config))
     stored_weights.require_same_shapes(expected, stored, path)
-    model = build_model.build(architectures.for_config(config).model, config)
-    stored_weights.load_into(model, weights, entries, path)
-    require_finite(model, weights, path)
-    return model.eval()
 
 
 def shortened(config: ModelConfig, context_length: int, path: Path) -> ModelConfig:
@@ -126,15 +145,17 @@ def family_of(public: PublicConfig) -> Family:
 
 
 def match_names(
-    tensors: Mapping[str, Entry], expected: Mapping[str, tuple[int, ...]], family: Family
-) -> tuple[dict[str, Entry], list[str]]:
+    tensors: Mapping[str, Entry | QuantizedEntry],
+    expected: Mapping[str, tuple[int, ...]],
+    family: Family,
+) -> tuple[dict[str, StoredTensor], list[str]]:
     """Give the tensors the family's full names, and set aside those that the model does not need.
 
     Returns:
         The tensors to load by full name, and the stored names of those that are not needed. An
         unknown tensor is among the first, so that loading rejects it.
     """
-    named: dict[str, Entry] = {}
+    named: dict[str, StoredTensor] = {}
     unused = []
     for stored_name, tensor in tensors.items():
         name = _full_name(stored_name, expected, family)
@@ -168,7 +189,7 @@ def _full_name(stored_name: str, expected: Mapping[str, tuple[int, ...]], family
     return name
 
 
-def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
+def require_floats(tensors: Mapping[str, StoredTensor], path: Path) -> None:
     """Reject tensors of integers, which are quantized weights."""
     for name, entry in tensors.items():
         if not entry.dtype.is_floating_point:
@@ -182,14 +203,23 @@ def require_floats(tensors: Mapping[str, Entry], path: Path) -> None:
 def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
     """Reject weights that are infinite or NaN."""
     parameters = dict(model.named_parameters())
+    quantized = quantized_linears(model)
     for weight in weights:
-        for tensor in (parameters[name] for name in weight.parameters):
-            # Checking the sum is faster, but it can overflow although every element is finite.
-            is_finite = torch.isfinite(tensor.sum()) or torch.isfinite(tensor).all()
-            if not bool(is_finite):
+        for name in weight.parameters:
+            layer = quantized.get(name.removesuffix(".weight"))
+            if layer is not None and layer.quantized is not None:
+                is_finite = layer.quantized.is_finite()
+            else:
+                is_finite = _is_finite(parameters[name])
+            if not is_finite:
                 raise InputError(
                     f"{path}: {weight.public_name} holds infinite or NaN values, so the file is "
                     "damaged.",
                     remedy="Get it again from the model's source.",
                     field=weight.public_name,
                 )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # Checking the sum is faster, but it can overflow although every element is finite.
+    return bool(torch.isfinite(tensor.sum()) or torch.isfinite(tensor).all())

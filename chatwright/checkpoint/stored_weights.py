@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from chatwright.checkpoint import json_file, safetensors_file
+from chatwright.checkpoint import json_file, quantized_tensors, safetensors_file
 from chatwright.checkpoint.family import Weight, as_parameters, public_shapes
 from chatwright.checkpoint.gguf_tensors import GgufEntry
+from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedSource
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
 from chatwright.model.model import Model
@@ -28,13 +30,18 @@ GET_AGAIN = "Get the file again from the model's source."
 MIXED = "Files of different models are mixed, or a file is damaged: get all of them again."
 
 Shape = tuple[int, ...]
-StoredTensor = Entry | GgufEntry
+StoredTensor = Entry | GgufEntry | QuantizedEntry
 
 
-def find_tensors(directory: Path) -> dict[str, Entry]:
+def find_tensors(directory: Path) -> dict[str, Entry | QuantizedEntry]:
     """Return the position of each tensor of the model, by its name in the file."""
     if (directory / SINGLE).is_file():
-        return safetensors_file.check_header(directory / SINGLE)
+        entries = safetensors_file.check_header(directory / SINGLE)
+        return dict(quantized_tensors.stored_entry(name, one) for name, one in entries.items())
+    return dict(_find_in_parts(directory))
+
+
+def _find_in_parts(directory: Path) -> dict[str, Entry]:
     if not (directory / INDEX).is_file():
         raise _no_weights(directory)
     entries: dict[str, Entry] = {}
@@ -114,7 +121,11 @@ def require_same_shapes(
 
 
 def load_into(
-    model: Model, weights: Iterable[Weight], entries: Mapping[str, StoredTensor], source: Path
+    model: Model,
+    weights: Iterable[Weight],
+    entries: Mapping[str, StoredTensor],
+    source: Path,
+    kept: Mapping[str, QuantizedSource] = MappingProxyType({}),
 ) -> None:
     """Read every tensor that `weights` lists into the parameters of `model`.
 
@@ -123,18 +134,20 @@ def load_into(
         weights: The tensors of the file, and the parameters that each one holds.
         entries: The position of each tensor.
         source: The model directory, for errors.
+        kept: The tensors that stay quantized, by the parameter's name.
     """
     weights = list(weights)
-    _require_all_parameters(model, weights, source)
-    stored = {name: entry.shape for name, entry in entries.items()}
-    require_same_shapes(public_shapes(weights, parameter_shapes(model)), stored, source)
+    require_model(model, weights, entries, source)
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
     buffers = _Buffers()
 
     def read(weight: Weight) -> None:
+        if (quantized := kept.get(weight.parameters[0])) is not None:
+            quantized_tensors.keep(model, weight, quantized.read_quantized())
+            return
         entry = entries[weight.public_name]
         targets = [parameters[name] for name in weight.parameters]
-        if isinstance(entry, GgufEntry):
+        if isinstance(entry, GgufEntry | QuantizedEntry):
             stored_tensor = entry.read()
         elif weight.is_stored_directly and all(_can_read_into(t, entry) for t in targets):
             _read_rows(entry, targets)
@@ -149,6 +162,15 @@ def load_into(
     # While one thread waits for the file, the other can transpose.
     with ThreadPoolExecutor(N_THREAD) as pool:
         list(pool.map(read, weights))
+
+
+def require_model(
+    model: Model, weights: list[Weight], entries: Mapping[str, StoredTensor], source: Path
+) -> None:
+    """Reject files whose tensors are not those of the model. Errors name `source`."""
+    _require_all_parameters(model, weights, source)
+    stored = {name: entry.shape for name, entry in entries.items()}
+    require_same_shapes(public_shapes(weights, parameter_shapes(model)), stored, source)
 
 
 def _require_all_parameters(model: Model, weights: list[Weight], source: Path) -> None:

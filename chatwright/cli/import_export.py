@@ -33,6 +33,14 @@ def import_(
             help="A shorter context than the model's: each conversation takes less memory.",
         ),
     ] = None,
+    keep_quantized: Annotated[
+        bool,
+        typer.Option(
+            "--keep-quantized",
+            help="Keep the layers' weights of a GGUF file in Q4_0, Q4_1 or Q8_0 as they are: the "
+            "directory is smaller, and serve --weights gguf computes with them.",
+        ),
+    ] = False,
 ) -> None:
     """Import a model of another tool.
 
@@ -42,7 +50,9 @@ def import_(
     """
     from chatwright.pipeline.import_export import import_model
 
-    imported = import_model(source, out, chat_format, context_length)
+    imported = import_model(
+        source, out, chat_format, context_length, keeps_quantized=keep_quantized
+    )
     for line in imported.description():
         print(line)
     print(f"done: {out}")

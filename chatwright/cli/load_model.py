@@ -9,6 +9,7 @@ from chatwright.checkpoint import model_directory, run_directory
 from chatwright.cli.served_models import SERVED_REPLIES, version_description
 from chatwright.cli.status_line import NoStatus, StatusLine
 from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.engine.formats import needs_quantized
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.pipeline.open_engine import open_engine
@@ -39,7 +40,8 @@ def open_assistant(
     status = status or NoStatus("")
     status.show("reading the weights")
     found = model_directory.find(directory)
-    model, tokenizer = model_directory.load(found)
+    keeps_quantized = needs_quantized(limits.weights)
+    model, tokenizer = model_directory.load(found, keeps_quantized=keeps_quantized)
     engine = open_engine(model, limits, n_reply, status.show, status.note)
     if starter_corpus(found) is None:
         return Assistant(engine, tokenizer)

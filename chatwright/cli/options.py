@@ -128,8 +128,9 @@ Weights = Annotated[
     str,
     typer.Option(
         "--weights",
-        help="How the weights of a chat model are stored in memory: float32, int8 or int4. Fewer "
-        "bits take less memory and change the replies; chatwright doctor lists what works here.",
+        help="How the weights of a chat model are stored in memory: float32, int8, int4; or "
+        "gguf, for a GGUF file that was imported with --keep-quantized. Fewer bits take less "
+        "memory and change the replies; chatwright doctor lists what works here.",
     ),
 ]
 Beam = Annotated[int, typer.Option("--beam", help="Width of the beam search; 1 is greedy search.")]

@@ -77,7 +77,7 @@ class EngineConfig(SchedulerConfig):
     prefix_cache_bytes: int = 0
     """Memory for keys and values of earlier texts, in bytes. 0: every prompt is read whole."""
     weights: str = "float32"
-    """Format of the weights (`formats.py`): float32, int8 or int4."""
+    """Format of the weights (`formats.py`): float32, int8, int4 or gguf."""
     speculative_tokens: int = 0
     """Most tokens of a reply that are proposed at once (`speculation.py`). 0: none.
 

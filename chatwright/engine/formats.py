@@ -1,16 +1,18 @@
-"""Formats that store weights in fewer bits, for inference on a CPU: int8 and int4.
+"""Formats that store weights in fewer bits, for inference on a CPU: int8, int4 and gguf.
 
     float32   the model's own numbers; the default
     int8      8 bits per weight, one scale per output; inputs as integers of two 7-bit digits
     int4      4 bits per weight, scale and offset per 32 weights; inputs and outputs in bfloat16
+    gguf      the codes of a GGUF file, 4 or 8 bits per weight, with the kernel of int4
 
 In every format the bits of a row do not depend on the other rows: int8 sums integers, and the
 kernel of int4 computes each row alone. `batch_invariance` checks it on your machine.
 
-A model's head is int8 where the other layers are int4, because bfloat16 is too coarse for logits.
+A model's head is int8 in int4 and gguf, because bfloat16 is too coarse for logits.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ from chatwright.model.packed_weight import (
     WeightFormat,
     activate_rows,
 )
+from chatwright.model.quantized_weight import Codes, QuantizedWeight
 
 BASE = 64
 """Values of a digit. Without VNNI the processor adds two products in 16 bits, so an input may have
@@ -87,7 +90,7 @@ class Int8Weight:
         return self.matmul(x, bias, "none").mul_(factor)
 
 
-class Int8:
+class Int8(WeightFormat):
     """8-bit weights with one scale per output."""
 
     name = "int8"
@@ -114,24 +117,34 @@ class Int8:
 class Int4Weight:
     """A weight (out, in) as 4-bit codes with a scale and an offset per group of 32."""
 
-    def __init__(self, weight: Tensor) -> None:
-        """Quantize a weight: a group's smallest number becomes code 0, its largest code 15."""
-        self.n_out, n_in = weight.shape
-        n_padded = -(-self.n_out // GROUP) * GROUP  # the kernel takes outputs in blocks
-        weight = F.pad(weight, (0, 0, 0, n_padded - self.n_out))
-        groups = weight.view(n_padded, n_in // GROUP, GROUP)
-        low, high = groups.amin(dim=-1), groups.amax(dim=-1)
-        # The kernel computes (code - 8) * scale + offset with scale and offset in bfloat16.
-        scales = ((high - low) / LARGEST_CODE).bfloat16()
-        offsets = (low + 8 * scales.float()).bfloat16()
-        distances = groups - offsets.float()[..., None]
-        steps = scales.float().clamp_min(1e-30)[..., None]
-        codes = (distances / steps).round_().add_(8).clamp_(0, LARGEST_CODE)
+    def __init__(self, codes: Tensor, scales: Tensor, offsets: Tensor) -> None:
+        """Pack codes: a weight is (code - 8) * scale + offset.
+
+        Args:
+            codes: (out, in), 0 to 15.
+            scales: (out, in / 32); rounded to bfloat16, as the kernel needs.
+            offsets: (out, in / 32); rounded likewise.
+        """
+        self.n_out = len(codes)
+        missing = -self.n_out % GROUP  # the kernel takes outputs in blocks
         self.weight: Tensor = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
-            codes.view(n_padded, n_in).int(), 1
+            F.pad(codes.int(), (0, 0, 0, missing)), 1
         )
-        self.scales_and_offsets = torch.stack([scales.T, offsets.T], dim=-1).contiguous()
+        pairs = torch.stack([scales.T, offsets.T], dim=-1).bfloat16()  # (in / 32, out, 2)
+        self.scales_and_offsets = F.pad(pairs, (0, 0, 0, missing)).contiguous()
         self.nbytes = self.weight.nbytes + self.scales_and_offsets.nbytes
+
+    @classmethod
+    def rounded(cls, weight: Tensor) -> "Int4Weight":
+        """Quantize a weight: a group's smallest number becomes code 0, its largest code 15."""
+        groups = weight.view(len(weight), -1, GROUP)
+        low, high = groups.amin(dim=-1), groups.amax(dim=-1)
+        scales = ((high - low) / LARGEST_CODE).bfloat16().float()
+        offsets = (low + 8 * scales).bfloat16().float()
+        distances = groups - offsets[..., None]
+        steps = scales.clamp_min(1e-30)[..., None]
+        codes = (distances / steps).round_().add_(8).clamp_(0, LARGEST_CODE)
+        return cls(codes.flatten(1), scales, offsets)
 
     def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
         """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
@@ -148,7 +161,7 @@ class Int4Weight:
         return self.matmul(x, bias, "none").mul_(factor)
 
 
-class Int4:
+class Int4(WeightFormat):
     """4-bit weights in groups of 32, with an int8 head."""
 
     name = "int4"
@@ -168,11 +181,60 @@ class Int4:
 
     def pack(self, weight: Tensor) -> PackedWeight:
         """Quantize and pack a weight (out, in); as int8 where rows are not whole groups."""
-        return Int8Weight(weight) if weight.shape[1] % GROUP else Int4Weight(weight)
+        return Int8Weight(weight) if weight.shape[1] % GROUP else Int4Weight.rounded(weight)
 
 
-_FORMATS: tuple[WeightFormat, ...] = (FLOAT32, Int8(), Int4())
+class SplitInt8Weight:
+    """A weight of 8-bit codes as the sum of two weights of 4-bit codes."""
+
+    def __init__(self, parts: Sequence[Codes]) -> None:
+        """Pack the parts below each other."""
+        self.n_out = len(parts[0].codes)
+        self.both = Int4Weight(
+            torch.cat([part.codes for part in parts]),
+            torch.cat([part.scales for part in parts]),
+            torch.cat([part.offsets for part in parts]),
+        )
+        self.nbytes = self.both.nbytes
+
+    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
+        products = self.both.matmul(x, None, "none").view(-1, 2 * self.n_out)
+        out = products[:, : self.n_out] + products[:, self.n_out :]
+        out = activate_rows(out if bias is None else out + bias, activation)
+        return out.view(*x.shape[:-1], -1)
+
+    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
+        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
+        return self.matmul(x, bias, "none").mul_(factor)
+
+
+class Gguf(Int4):
+    """The codes of a GGUF file in Q4_0, Q4_1 and Q8_0; other weights are int8."""
+
+    name = "gguf"
+    error = "codes are the file's; scales, inputs and outputs are rounded to 8 bits"
+    needs_quantized = True
+
+    def pack(self, weight: Tensor) -> PackedWeight:
+        """Quantize and pack a weight (out, in) that the file stores in another type."""
+        return Int8Weight(weight)
+
+    def pack_quantized(self, weight: QuantizedWeight) -> PackedWeight:
+        """Pack the codes of the file."""
+        parts = weight.codes()
+        if len(parts) > 1:
+            return SplitInt8Weight(parts)
+        return Int4Weight(parts[0].codes, parts[0].scales, parts[0].offsets)
+
+
+_FORMATS: tuple[WeightFormat, ...] = (FLOAT32, Int8(), Int4(), Gguf())
 FORMATS: dict[str, WeightFormat] = {one.name: one for one in _FORMATS}
+
+
+def needs_quantized(name: str) -> bool:
+    """Return whether a format is for models that hold weights as a GGUF file stores them."""
+    return name in FORMATS and FORMATS[name].needs_quantized
 
 
 def weight_format(name: str) -> WeightFormat:

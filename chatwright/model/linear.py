@@ -23,6 +23,7 @@ from chatwright.model.packed_weight import (
     WeightFormat,
     activate,
 )
+from chatwright.model.quantized_weight import QuantizedWeight
 from chatwright.model.row_adapters import RowAdapters
 
 NO_GRADIENT = "packed weights have no gradient; call unpack() before training"
@@ -37,6 +38,8 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.packed: PackedWeight | None = None
+        # The weight as a GGUF file stores it; `weight` then has a shape and no memory.
+        self.quantized: QuantizedWeight | None = None
         # Adapters of single requests, which the engine adds to a packed layer.
         self.row_adapters: RowAdapters | None = None
 
@@ -47,7 +50,8 @@ class Linear(nn.Module):
         if self.packed is not None:
             return self._multiply(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return activate(F.linear(x, self.weight.to(x.dtype), bias), activation)
+        weight = self.weight if self.quantized is None else self.quantized.values()
+        return activate(F.linear(x, weight.to(x.dtype), bias), activation)
 
     def times(self, x: Tensor, factor: Tensor) -> Tensor:
         """Apply the layer and multiply its result. (..., in), (..., out) -> (..., out)."""
@@ -64,20 +68,28 @@ class Linear(nn.Module):
 
     def inference_weight(self) -> Tensor:
         """Return the weight that `pack` copies, (out, in)."""
-        return self.weight.detach()
+        return self.weight.detach() if self.quantized is None else self.quantized.values()
 
     def pack(self, weight_format: WeightFormat = FLOAT32) -> None:
         """Use a packed copy of the weight. Call it again after the weight has changed."""
-        self.packed = weight_format.pack(self.inference_weight())
+        self.packed = _pack((self,), weight_format)
 
     def unpack(self) -> None:
         """Use the weight itself again."""
-        assert not self.weight.is_meta, "the weight was released; load the model again"
+        is_released = self.weight.is_meta and self.quantized is None
+        assert not is_released, "the weight was released; load the model again"
         self.packed = None
+
+    def keep_quantized(self, weight: QuantizedWeight) -> None:
+        """Take a weight as a GGUF file stores it. The layer can then not be trained."""
+        self.release_weight()
+        self.quantized = weight
 
     def release_weight(self) -> None:
         """Give back the memory of the weight and keep only its shape."""
-        self.weight = nn.Parameter(torch.empty_like(self.weight, device="meta"), False)
+        empty = torch.empty_like(self.weight, device="meta")
+        self.weight = nn.Parameter(empty, self.weight.requires_grad)
+        self.quantized = None
 
 
 class JoinedLinears:
@@ -85,7 +97,7 @@ class JoinedLinears:
 
     def __init__(self, linears: tuple[Linear, ...], weight_format: WeightFormat) -> None:
         """Pack the weights below each other."""
-        self.packed = weight_format.pack(torch.cat([one.inference_weight() for one in linears]))
+        self.packed = _pack(linears, weight_format)
         self.sizes = [len(one.weight) for one in linears]
         biases = [one.bias for one in linears if one.bias is not None]
         self.bias = torch.cat([bias.detach() for bias in biases]) if biases else None
@@ -128,6 +140,25 @@ def multiply(
     return packed.matmul(x, bias, activation)
 
 
+def _pack(linears: tuple[Linear, ...], weight_format: WeightFormat) -> PackedWeight:
+    """Pack the weights of layers with the same input as one matrix."""
+    quantized = [linear.quantized for linear in linears if linear.quantized is not None]
+    if len(quantized) == len(linears):
+        return weight_format.pack_quantized(QuantizedWeight.joined(quantized))
+    if len(linears) == 1:
+        return weight_format.pack(linears[0].inference_weight())
+    return weight_format.pack(torch.cat([linear.inference_weight() for linear in linears]))
+
+
+def quantized_linears(model: nn.Module) -> dict[str, Linear]:
+    """Return the layers whose weights are as a GGUF file stores them, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, Linear) and module.quantized is not None
+    }
+
+
 def pack_linears(
     model: nn.Module, keeps_weights: bool = True, weight_format: WeightFormat = FLOAT32
 ) -> bool:
@@ -143,12 +174,12 @@ def pack_linears(
         weight_format: How the weights are stored. The caller checks that this machine can use it.
     """
     linears = [module for module in model.modules() if isinstance(module, Linear)]
-    assert not any(linear.weight.is_meta for linear in linears), (
+    unquantized = [linear.weight for linear in linears if linear.quantized is None]
+    assert not any(weight.is_meta for weight in unquantized), (
         "the weights were released; load the model again"
     )
     is_float32_on_cpu = all(
-        linear.weight.device.type == "cpu" and linear.weight.dtype == torch.float32
-        for linear in linears
+        weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in unquantized
     )
     if FLOAT32.obstacle() or not is_float32_on_cpu:
         return False
@@ -163,7 +194,8 @@ def pack_linears(
     for module in model.modules():
         if not isinstance(module, Joining) or (module.is_gated and not weight_format.joins_gates):
             continue
-        if together := module.joined_layers():
+        together = module.joined_layers()
+        if together and len({_number_type(linear) for linear in together}) == 1:
             module.joined = JoinedLinears(together, weight_format)
             joined |= {id(linear) for linear in together}
             release(*together)
@@ -173,6 +205,10 @@ def pack_linears(
             linear.pack(weight_format.head if is_head else weight_format)
             release(linear)
     return True
+
+
+def _number_type(linear: Linear) -> str:
+    return "" if linear.quantized is None else linear.quantized.number_type
 
 
 Product = Callable[[Tensor, FusedActivation], Tensor]

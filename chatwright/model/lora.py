@@ -66,6 +66,8 @@ class LoRALinear(Linear):
         self.weight = base.weight
         self.bias = base.bias
         self.packed = None
+        assert base.quantized is None, "a model is loaded in float32 to get an adapter"
+        self.quantized = None
         self.row_adapters = None
         n_out, n_in = base.weight.shape
         self.lora_a = nn.Parameter(base.weight.new_zeros(rank, n_in))

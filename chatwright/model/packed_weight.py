@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from chatwright.model.quantized_weight import QuantizedWeight
+
 FusedActivation = Literal["none", "relu", "silu", "gelu", "gelu_exact"]
 
 # Our name of an activation -> oneDNN's name and algorithm.
@@ -66,6 +68,8 @@ class WeightFormat(Protocol):
     """What the format costs in accuracy."""
     joins_gates: bool
     """Whether a gate and the layer that it multiplies are faster as one matrix."""
+    needs_quantized: bool = False
+    """Whether the format is for models that hold weights as a GGUF file stores them."""
 
     @property
     def head(self) -> "WeightFormat":
@@ -79,6 +83,10 @@ class WeightFormat(Protocol):
     def pack(self, weight: Tensor) -> PackedWeight:
         """Pack a float32 weight (out, in) on a CPU."""
         ...
+
+    def pack_quantized(self, weight: QuantizedWeight) -> PackedWeight:
+        """Pack a weight of a GGUF file; here the float32 values that it stands for."""
+        return self.pack(weight.values())
 
 
 class Float32Weight:
@@ -122,7 +130,7 @@ def _twice(x: Tensor, n: int) -> Tensor:
     return x.reshape(1, n).expand(2, -1)
 
 
-class Float32:
+class Float32(WeightFormat):
     """The numbers of the model, unchanged, in oneDNN's layout."""
 
     name = "float32"

@@ -95,6 +95,7 @@ def import_model(
     context_length: int | None = None,
     further_notes: Mapping[str, Any] | None = None,
     sampling: Mapping[str, float] | None = None,
+    keeps_quantized: bool = False,
 ) -> Imported:
     """Load the model of another tool and save it to `out` as a model directory.
 
@@ -105,12 +106,13 @@ def import_model(
         context_length: A shorter context than the model's, in tokens.
         further_notes: More entries of the new directory's training.json, such as its license.
         sampling: Sampling settings for requests that leave them out, where the source has none.
+        keeps_quantized: Whether weights of a GGUF file in Q4_0, Q4_1 and Q8_0 stay as they are.
 
     Raises:
         InputError: `source` is not a supported model, or an option does not apply to it.
     """
     _require_absent(out)
-    read = model_source.read(source, context_length)
+    read = model_source.read(source, context_length, keeps_quantized)
     try:
         model, tokenizer = with_chat_format(read.files, read.model, chat_format)
     except ValueError as error:

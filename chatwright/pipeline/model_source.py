@@ -43,21 +43,31 @@ class SourceModel:
     """Differences from the original model."""
 
 
-def read(source: str, context_length: int | None = None) -> SourceModel:
-    """Read a model, optionally with a shorter context.
+def read(
+    source: str, context_length: int | None = None, keeps_quantized: bool = False
+) -> SourceModel:
+    """Read a model.
 
     Args:
         source: A folder, a GGUF file, or a name on huggingface.co such as organization/model.
-        context_length: The new context, in tokens.
+        context_length: A shorter context, in tokens.
+        keeps_quantized: Whether weights of a GGUF file in Q4_0, Q4_1 and Q8_0 stay as they are.
 
     Raises:
-        InputError: `source` is not a supported model.
+        InputError: `source` is not a supported model, or has no weights that can stay quantized.
     """
     is_name = hub.is_hub_name(source) and not source.endswith(".gguf")
     path = hub.fetch(source) if is_name else Path(source)
     try:
         if is_gguf(path):
-            return _read_gguf(read_gguf_header(path), context_length)
+            return _read_gguf(read_gguf_header(path), context_length, keeps_quantized)
+        if keeps_quantized:
+            raise InputError(
+                f"{source}: only weights of GGUF files can stay quantized.",
+                remedy="Leave out --keep-quantized, or give a GGUF file.",
+                field="keep_quantized",
+                value=source,
+            )
         _require_public_model(path, source)
         return _read_folder(path, context_length)
     except ValueError as error:
@@ -71,12 +81,16 @@ def _read_folder(path: Path, context_length: int | None) -> SourceModel:
     return SourceModel(path, public.family.name, public.model, files, unused, [])
 
 
-def _read_gguf(header: GgufHeader, context_length: int | None) -> SourceModel:
+def _read_gguf(
+    header: GgufHeader, context_length: int | None, keeps_quantized: bool
+) -> SourceModel:
     files = _gguf_tokenizer(header)
-    model = gguf_model.read(header, context_length)
+    model = gguf_model.read(header, context_length, keeps_quantized)
     family = families.for_config(model.config)
     assert family is not None, "every architecture of GGUF files is one of a family"
-    return SourceModel(header.path, family.name, model, files, [], gguf_model.notes(header))
+    return SourceModel(
+        header.path, family.name, model, files, [], gguf_model.notes(header, keeps_quantized)
+    )
 
 
 def _gguf_tokenizer(header: GgufHeader) -> TokenizerFiles:

@@ -8,6 +8,7 @@ from chatwright.devices import available_memory
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.embedding_forward import EmbeddingForward
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.formats import needs_quantized
 from chatwright.engine.forward import token_memory
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
@@ -25,7 +26,7 @@ def open_text_model(
 ) -> Engine:
     """Load a decoder and open its engine; the arguments are those of `open_engine`."""
     show("reading the weights")
-    model, _ = model_directory.load(path)
+    model, _ = model_directory.load(path, keeps_quantized=needs_quantized(limits.weights))
     return open_engine(model, limits, n_reply, show, note)
 
 

@@ -10,6 +10,7 @@ from chatwright.chat.receipt import Receipt
 from chatwright.chat.replay import Replay, replay
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.formats import needs_quantized
 from chatwright.errors import InputError
 from chatwright.model.packed_weight import FLOAT32
 from chatwright.pipeline.adapter_factors import read_adapter
@@ -56,7 +57,8 @@ def _replay_format(
     weight_format: str,
 ) -> list[Replay]:
     """Repeat replies that were computed with weights in one format."""
-    model, tokenizer = model_directory.load(found)
+    keeps_quantized = needs_quantized(weight_format)
+    model, tokenizer = model_directory.load(found, keeps_quantized=keeps_quantized)
     longest = max((_length(receipt) for receipt in receipts), default=1)
     context_length = min(longest, model.config.context_length)
     config = EngineConfig(n_slot=n_slot, context_length=context_length, weights=weight_format)

@@ -432,7 +432,7 @@ def test_factors_of_one_change_nothing(tmp_path: Path) -> None:
 def test_a_hostile_size_is_rejected_before_memory_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a model was built")
 
     fields, tensors = llama_file()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import gguf
 import pytest
 import torch
 from torch import Tensor
@@ -15,12 +16,34 @@ from chatwright.engine.invariance_cache import describe_proof
 from chatwright.engine.messages import Request, RequestId, SamplingConfig, TokenSampled
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
-from chatwright.model.packed_weight import FusedActivation, activate
+from chatwright.model.linear import Joining, Linear
+from chatwright.model.packed_weight import FusedActivation, PackedWeight, activate
+from chatwright.model.quantized_weight import BLOCK_BYTES, QuantizedWeight
 
 MakeModel = Callable[..., GPT]
 
 SHAPES = [(96, 64), (77, 96), (192, 576), (65, 288)]  # (out, in)
 SMALL = ["int8", "int4"]
+
+
+def quantized(weight: Tensor, number_type: str) -> QuantizedWeight:
+    stored = gguf.quantize(weight.numpy(), gguf.GGMLQuantizationType[number_type])
+    return QuantizedWeight(number_type, torch.from_numpy(stored))
+
+
+def pack(name: str, weight: Tensor) -> PackedWeight:
+    """Pack a weight in a format, or in gguf as a number type of a GGUF file."""
+    if name in BLOCK_BYTES:
+        return FORMATS["gguf"].pack_quantized(quantized(weight, name))
+    return FORMATS[name].pack(weight)
+
+
+def keep_quantized(model: GPT, number_type: str) -> GPT:
+    """Quantize the layers of the blocks, as if the model came from a GGUF file."""
+    for name, module in model.named_modules():
+        if isinstance(module, Linear) and name.startswith("blocks."):
+            module.keep_quantized(quantized(module.weight.detach(), number_type))
+    return model
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +94,7 @@ def test_the_largest_int8_inputs_do_not_overflow() -> None:
 def test_int4_equals_the_dequantized_weight(n_out: int, n_in: int) -> None:
     weight, x = draw(n_out, n_in, name="w"), draw(9, n_in)
     low, high = (f(weight.view(n_out, -1, 32), -1) for f in (torch.amin, torch.amax))
-    packed = Int4Weight(weight)
+    packed = Int4Weight.rounded(weight)
     pairs = packed.scales_and_offsets[:, :n_out].float()  # (groups, out, 2)
     scales, offsets = pairs[..., 0].T[..., None], pairs[..., 1].T[..., None]
     codes = ((weight.view(n_out, -1, 32) - offsets) / scales).round().clamp(-8, 7)
@@ -82,22 +105,36 @@ def test_int4_equals_the_dequantized_weight(n_out: int, n_in: int) -> None:
     assert packed.nbytes < weight.nbytes / 5 * (-(-n_out // 32) * 32 / n_out)
 
 
+@pytest.mark.parametrize("number_type", BLOCK_BYTES)
+@pytest.mark.parametrize(("n_out", "n_in"), SHAPES)
+def test_gguf_equals_the_values_of_the_file(number_type: str, n_out: int, n_in: int) -> None:
+    weight, x = quantized(draw(n_out, n_in, name="w"), number_type), draw(9, n_in)
+    bias = draw(n_out, name="bias")
+    packed = FORMATS["gguf"].pack_quantized(weight)
+    expected = x.bfloat16().float() @ weight.values().T
+    for out in (packed.matmul(x, None, "none"), packed.matmul(x, bias, "none") - bias):
+        assert (out - expected).abs().max() < 0.008 * expected.abs().max()
+    assert packed.nbytes < weight.values().nbytes / (2.4 if number_type == "Q8_0" else 5) * (
+        -(-n_out // 32) * 32 / n_out
+    )
+
+
 def test_int4_keeps_weights_that_were_published_in_groups_of_16_steps() -> None:
     codes = torch.randint(0, 16, (64, 4, 32), generator=generator(0, "codes"))
     codes[..., 0], codes[..., 1] = 0, 15
     steps = 2.0 ** torch.randint(-6, -2, (64, 4, 1), generator=generator(0, "steps"))
     weight = ((codes - 8) * steps).view(64, 128)
     x = torch.eye(128)
-    assert torch.equal(Int4Weight(weight).matmul(x, None, "none"), weight.T)
+    assert torch.equal(Int4Weight.rounded(weight).matmul(x, None, "none"), weight.T)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *BLOCK_BYTES])
 @pytest.mark.parametrize(("n_out", "n_in"), SHAPES)
 @pytest.mark.parametrize("activation", ["none", "silu", "gelu"])
 def test_a_row_does_not_depend_on_the_other_rows(
     name: str, n_out: int, n_in: int, activation: FusedActivation
 ) -> None:
-    packed = FORMATS[name].pack(draw(n_out, n_in, name="w"))
+    packed = pack(name, draw(n_out, n_in, name="w"))
     x, bias = draw(300, n_in), draw(n_out, name="bias")
     whole = packed.matmul(x, bias, activation)
     plain = packed.matmul(x, bias, "none")
@@ -107,9 +144,11 @@ def test_a_row_does_not_depend_on_the_other_rows(
         assert torch.equal(rows, whole[start : start + count]), count
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *BLOCK_BYTES])
 def test_replies_are_the_same_alone_and_in_a_batch(make_model: MakeModel, name: str) -> None:
     model = make_model(n_layer=2, d_model=64, d_ff=96, context_length=200)
+    if name in BLOCK_BYTES:
+        model, name = keep_quantized(model, name), "gguf"
     prompts = [[i + 1, *range(1, 3 * i + 2)] for i in range(6)]
     sampling = [SamplingConfig(seed=i, max_tokens=8) for i in range(6)]
 
@@ -141,6 +180,40 @@ def test_logits_are_near_those_of_float32(make_model: MakeModel, name: str) -> N
     assert 1e-4 < error < {"int8": 0.02, "int4": 0.3}[name]
 
 
+@pytest.mark.parametrize("number_type", BLOCK_BYTES)
+def test_gguf_logits_are_near_those_of_the_values(make_model: MakeModel, number_type: str) -> None:
+    model = keep_quantized(make_model(n_layer=2, d_model=64, d_ff=96), number_type)
+    texts = [list(range(1, 30))]
+    with Forward(model) as forward:
+        expected = forward.logits(texts, [0])
+    with torch.no_grad():
+        torch.testing.assert_close(model(torch.tensor(texts))[:, -1], expected)
+    with Forward(model, weight_format=weight_format("gguf")) as forward:
+        error = (forward.logits(texts, [0]) - expected).norm() / expected.norm()
+    assert 1e-4 < error < 0.02
+
+
+def test_a_layer_with_two_number_types_is_packed_in_parts(make_model: MakeModel) -> None:
+    model = keep_quantized(make_model(n_layer=1, d_model=64, d_ff=96), "Q4_0")
+    attention = model.blocks[0].attention
+    assert isinstance(attention, Joining)
+    attention.value.keep_quantized(quantized(attention.value.inference_weight(), "Q8_0"))
+    texts = [list(range(1, 30))]
+    with Forward(model) as forward:
+        expected = forward.logits(texts, [0])
+    with Forward(model, False, weight_format=weight_format("gguf")) as forward:
+        assert attention.joined is None
+        error = (forward.logits(texts, [0]) - expected).norm() / expected.norm()
+    assert 1e-4 < error < 0.02
+
+
+def test_gguf_is_refused_for_a_model_without_quantized_weights(make_model: MakeModel) -> None:
+    with pytest.raises(InputError) as caught:
+        Forward(make_model(), weight_format=weight_format("gguf"))
+    assert (caught.value.field, caught.value.value) == ("weights", "gguf")
+    assert "--keep-quantized" in caught.value.remedy
+
+
 class ScaledByTheBatch(Int8Weight):
     """A planted fault: all rows share one scale, as in torch's own 8-bit layers."""
 
@@ -162,7 +235,8 @@ def test_the_check_finds_a_format_that_scales_all_rows_together(
 def test_the_result_of_the_check_is_kept_for_each_format(make_model: MakeModel) -> None:
     proofs = []
     for name in FORMATS:
-        with Forward(make_model(), weight_format=weight_format(name)) as forward:
+        model = keep_quantized(make_model(), "Q8_0") if name == "gguf" else make_model()
+        with Forward(model, weight_format=weight_format(name)) as forward:
             proofs.append(str(describe_proof(forward)))
     assert len(set(proofs)) == len(FORMATS)
 

@@ -1,0 +1,164 @@
+"""Weights that stay as a GGUF file stores them, in the safetensors file of a model directory.
+
+Such a tensor holds the blocks of each row as bytes, and its name ends in the number type:
+`model.layers.0.mlp.up_proj.weight.Q4_0`. `config.json` says so under `quantization_config`, so that
+other tools refuse the directory.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from chatwright.checkpoint import safetensors_file
+from chatwright.checkpoint.family import Weight, as_parameters
+from chatwright.checkpoint.safetensors_file import Entry
+from chatwright.errors import InputError
+from chatwright.model.linear import Linear, quantized_linears
+from chatwright.model.model import Model
+from chatwright.model.quantized_weight import BLOCK, BLOCK_BYTES, QuantizedWeight
+
+CONFIG = {"quantization_config": {"quant_method": "gguf"}}
+"""Entry of config.json in a directory with quantized weights."""
+
+
+class QuantizedSource(Protocol):
+    """A quantized tensor of a file."""
+
+    @property
+    def number_type(self) -> str:
+        """llama.cpp's name of its number type."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weight."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the file."""
+        ...
+
+    def read_quantized(self) -> QuantizedWeight:
+        """Read the weight as it is stored."""
+        ...
+
+
+@dataclass(frozen=True)
+class QuantizedEntry:
+    """A quantized tensor of a safetensors file; `read` converts it to float32."""
+
+    entry: Entry
+    number_type: str
+
+    @property
+    def file(self) -> Path:
+        """The file that holds the tensor."""
+        return self.entry.file
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weight."""
+        n_out, n_byte = self.entry.shape
+        return n_out, n_byte // BLOCK_BYTES[self.number_type] * BLOCK
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the file."""
+        return self.entry.nbytes
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of the tensor that `read` returns."""
+        return torch.float32
+
+    def read(self) -> Tensor:
+        """Read the weight as float32."""
+        return self.read_quantized().values()
+
+    def read_quantized(self) -> QuantizedWeight:
+        """Read the weight as it is stored."""
+        return QuantizedWeight(self.number_type, safetensors_file.read(self.entry))
+
+
+def stored_entry(name: str, entry: Entry) -> tuple[str, Entry | QuantizedEntry]:
+    """Return a tensor's own name and its position, which says whether it is quantized.
+
+    Raises:
+        InputError: A tensor with the name of a quantized one does not hold whole blocks.
+    """
+    base, _, number_type = name.rpartition(".")
+    if number_type not in BLOCK_BYTES:
+        return name, entry
+    is_whole = (
+        entry.dtype == torch.uint8
+        and len(entry.shape) == 2
+        and entry.shape[1] % BLOCK_BYTES[number_type] == 0
+    )
+    if not is_whole:
+        raise InputError(
+            f"{entry.file}: {name[:80]} does not hold whole blocks of {number_type}.",
+            remedy="Get the file again from its source.",
+            field=name[:80],
+            value=entry.shape,
+        )
+    return base, QuantizedEntry(entry, number_type)
+
+
+def kept(
+    model: Model, weights: Iterable[Weight], entries: Mapping[str, Any]
+) -> dict[str, QuantizedSource]:
+    """Return the quantized tensors that can stay so, by the parameter's name.
+
+    They are matrices of the blocks' linear layers. The head and the embedding become float32:
+    logits need more digits than the kernels for few bits give.
+    """
+    found = {}
+    for weight in weights:
+        entry = entries[weight.public_name]
+        is_quantized = getattr(entry, "number_type", "") in BLOCK_BYTES
+        if is_quantized and _is_matrix_of_a_block(model, weight):
+            found[weight.parameters[0]] = entry
+    return found
+
+
+def _is_matrix_of_a_block(model: Model, weight: Weight) -> bool:
+    if weight.transposed or weight.minus_one or weight.is_row or len(weight.parameters) > 1:
+        return False
+    layer, _, kind = weight.parameters[0].rpartition(".")
+    is_linear = isinstance(model.get_submodule(layer), Linear)
+    return is_linear and kind == "weight" and layer.startswith("blocks.")
+
+
+def bytes_saved(sources: Iterable[QuantizedSource]) -> int:
+    """Return the memory that float32 weights would take more."""
+    return sum(4 * math.prod(one.shape) - one.nbytes for one in sources)
+
+
+def keep(model: Model, weight: Weight, stored: QuantizedWeight) -> None:
+    """Give the layer of a weight its quantized tensor, with the rows in our order."""
+    layer = model.get_submodule(weight.parameters[0].removesuffix(".weight"))
+    assert isinstance(layer, Linear), "only weights of linear layers are kept"
+    rows = as_parameters(weight, stored.rows)
+    layer.keep_quantized(QuantizedWeight(stored.number_type, rows.contiguous()))
+
+
+def replace(
+    model: Model, weights: Iterable[Weight], tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the tensors of a file, with quantized weights as bytes under longer names."""
+    layers = quantized_linears(model)
+    result = dict(tensors)
+    for weight in weights:
+        layer = layers.get(weight.parameters[0].removesuffix(".weight"))
+        if layer is not None and layer.quantized is not None:
+            assert weight.is_stored_directly, "the layout stores the rows in our order"
+            del result[weight.public_name]
+            name = f"{weight.public_name}.{layer.quantized.number_type}"
+            result[name] = layer.quantized.rows
+    return result

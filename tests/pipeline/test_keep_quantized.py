@@ -1,0 +1,184 @@
+"""`chatwright import model.gguf --keep-quantized`: the weights stay as the file stores them."""
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from chatwright.checkpoint import (
+    gguf_model,
+    model_directory,
+    quantized_tensors,
+    safetensors_file,
+)
+from chatwright.checkpoint.gguf_header import read_gguf_header
+from chatwright.checkpoint.safetensors_file import Entry
+from chatwright.cli.app import app
+from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.formats import FORMATS
+from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
+from chatwright.errors import InputError
+from chatwright.model.linear import quantized_linears
+from chatwright.model.quantized_weight import BLOCK_BYTES
+from chatwright.pipeline.gguf_export import export_gguf
+from chatwright.pipeline.import_export import import_model
+from tests.checkpoint.gguf_converter import convert, random_reference, rewrite
+from tests.pipeline.imported_models import write
+
+pytestmark = pytest.mark.uses_global_rng
+
+
+def gguf_file(folder: Path, family: str = "llama", number_type: str = "Q8_0") -> Path:
+    """Export a small model as GGUF and quantize its matrices."""
+    settings = {"sliding_window": None} if family == "mistral" else {}
+    source = write(folder / "source", family, intermediate_size=64, **settings)
+    import_model(str(source), folder / "model")
+    export_gguf(folder / "model", folder / "model.gguf")
+    return quantize(folder / "model.gguf", folder / f"{number_type}.gguf", number_type)
+
+
+def quantize(source: Path, target: Path, number_type: str) -> Path:
+    kind = gguf.GGMLQuantizationType[number_type]
+
+    def quantized(_: str, numbers: np.ndarray) -> tuple[np.ndarray, str]:
+        if numbers.ndim == 1 or numbers.shape[1] % 32:
+            return numbers, "F32"
+        return gguf.quantize(numbers, kind), number_type
+
+    return rewrite(source, target, quantized)
+
+
+@pytest.mark.parametrize("number_type", BLOCK_BYTES)
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma3_text"])
+def test_all_weights_equal_those_of_an_import_in_float32(
+    family: str, number_type: str, tmp_path: Path
+) -> None:
+    source = str(gguf_file(tmp_path, family, number_type))
+    import_model(source, tmp_path / "float")
+    import_model(source, tmp_path / "kept", keeps_quantized=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("float", "kept")]
+    assert sizes[1] < sizes[0]
+    expected = dict(model_directory.load(tmp_path / "float")[0].named_parameters())
+    converted = dict(model_directory.load(tmp_path / "kept")[0].named_parameters())
+    assert all(torch.equal(expected[name], converted[name]) for name in expected)
+    model, _ = model_directory.load(tmp_path / "kept", keeps_quantized=True)
+    layers = quantized_linears(model)
+    assert len(layers) == 7 * model.config.n_layer
+    for name, layer in layers.items():
+        assert layer.weight.is_meta
+        assert layer.quantized is not None
+        assert layer.quantized.number_type == number_type
+        assert torch.equal(layer.quantized.values(), expected[f"{name}.weight"])
+
+
+def test_the_kept_model_replies_and_its_replies_are_replayed(tmp_path: Path) -> None:
+    if FORMATS["gguf"].obstacle():
+        pytest.skip(FORMATS["gguf"].obstacle())
+    import_model(str(gguf_file(tmp_path)), tmp_path / "kept", keeps_quantized=True)
+
+    def reply(weights: str, keeps_quantized: bool) -> list[tuple[int, float]]:
+        model, _ = model_directory.load(tmp_path / "kept", keeps_quantized=keeps_quantized)
+        sampled = []
+        with Engine(model, EngineConfig(weights=weights), keeps_weights=False) as engine:
+            engine.submit(Request(list(range(1, 9)), SamplingConfig(max_tokens=6, temperature=0)))
+            while engine.has_work:
+                sampled += [e for e in engine.step() if isinstance(e, TokenSampled)]
+        return [(event.token_id, event.log_prob) for event in sampled]
+
+    kept = reply("gguf", True)
+    assert kept == reply("gguf", True)
+    assert reply("float32", True) == reply("float32", False)
+    difference = kept[0][1] - reply("float32", False)[0][1]
+    assert 0 < abs(difference) < 0.1
+
+
+def test_the_options_of_the_command_line_reach_the_weights(tmp_path: Path) -> None:
+    if FORMATS["gguf"].obstacle():
+        pytest.skip(FORMATS["gguf"].obstacle())
+    source, kept = str(gguf_file(tmp_path)), str(tmp_path / "kept")
+    options = ["--keep-quantized", "--chat-format", "chatwright"]
+    assert CliRunner().invoke(app, ["import", source, kept, *options]).exit_code == 0
+    chat = ["--weights", "gguf", "max_tokens=3"]
+    answered = CliRunner().invoke(app, ["chat", kept, *chat], input="hello\n")
+    assert answered.exit_code == 0, answered.output
+    refused = CliRunner().invoke(app, ["chat", str(tmp_path / "model"), *chat], input="hello\n")
+    assert isinstance(refused.exception, InputError)
+    assert refused.exception.field == "weights"
+
+
+def test_the_kept_model_can_get_control_tokens(tmp_path: Path) -> None:
+    source = str(gguf_file(tmp_path))
+    import_model(source, tmp_path / "float", "chatwright")
+    import_model(source, tmp_path / "kept", "chatwright", keeps_quantized=True)
+    expected = dict(model_directory.load(tmp_path / "float")[0].named_parameters())
+    converted = dict(model_directory.load(tmp_path / "kept")[0].named_parameters())
+    assert all(torch.equal(expected[name], converted[name]) for name in expected)
+
+
+def test_other_tools_and_another_import_refuse_the_directory(tmp_path: Path) -> None:
+    import_model(str(gguf_file(tmp_path)), tmp_path / "kept", keeps_quantized=True)
+    config = json.loads((tmp_path / "kept" / "config.json").read_text())
+    assert config["quantization_config"]["quant_method"] == "gguf"
+    with pytest.raises(InputError) as caught:
+        import_model(str(tmp_path / "kept"), tmp_path / "again")
+    assert caught.value.field == "quantization_config"
+
+
+def test_sources_without_weights_that_can_stay_are_refused(tmp_path: Path) -> None:
+    """Float GGUF files and folders: nothing is written."""
+    gguf_file(tmp_path)
+    for source in (tmp_path / "model.gguf", tmp_path / "source"):
+        with pytest.raises(InputError) as caught:
+            import_model(str(source), tmp_path / "kept", keeps_quantized=True)
+        assert caught.value.field == "keep_quantized"
+        assert not (tmp_path / "kept").exists()
+
+
+def test_a_family_that_stores_its_matrices_transposed_is_refused(tmp_path: Path) -> None:
+    source = convert(random_reference("gpt2"), "gpt2", tmp_path / "gpt2.gguf")
+    quantized = quantize(source, tmp_path / "q.gguf", "Q8_0")
+    gguf_model.read(read_gguf_header(quantized))
+    with pytest.raises(InputError) as caught:
+        gguf_model.read(read_gguf_header(quantized), keeps_quantized=True)
+    assert (caught.value.field, caught.value.value) == ("keep_quantized", "gpt2")
+
+
+def test_damaged_scales_are_refused_at_import(tmp_path: Path) -> None:
+    file = gguf_file(tmp_path)
+    data = bytearray(file.read_bytes())
+    offset = next(t for t in gguf.GGUFReader(file).tensors if t.name == "blk.0.ffn_up.weight")
+    data[offset.data_offset : offset.data_offset + 2] = b"\xff\xff"
+    file.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        import_model(str(file), tmp_path / "kept", keeps_quantized=True)
+    assert "mlp" in caught.value.field or "ffn" in caught.value.field
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [(torch.float32, (4, 34)), (torch.uint8, (4, 35)), (torch.uint8, (136,))],
+)
+def test_a_tensor_without_whole_blocks_is_refused(
+    dtype: torch.dtype, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        quantized_tensors.stored_entry("a.weight.Q8_0", Entry(tmp_path / "a", dtype, shape, 0))
+    assert caught.value.field == "a.weight.Q8_0"
+
+
+def test_a_file_that_names_another_layer_is_refused(tmp_path: Path) -> None:
+    import_model(str(gguf_file(tmp_path)), tmp_path / "kept", keeps_quantized=True)
+    file = tmp_path / "kept" / "model.safetensors"
+    tensors = safetensors_file.load(file)
+    name = next(name for name in tensors if name.endswith(".Q8_0"))
+    tensors[name] = tensors[name][:-1]
+    safetensors_file.save(tensors, file)
+    for keeps_quantized in (False, True):
+        with pytest.raises(InputError) as caught:
+            model_directory.load(tmp_path / "kept", keeps_quantized=keeps_quantized)
+        assert caught.value.field == name.removesuffix(".Q8_0")
