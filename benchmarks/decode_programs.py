@@ -15,11 +15,14 @@ from peer_files import write_gguf
 
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
+from chatwright.engine.formats import needs_quantized
 from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
+from chatwright.pipeline.import_export import import_model
 
 N_SLOT = 32
 """Replies that our engine generates together at most."""
 PREFIX_BYTES = 2**31
+GGUF_KINDS = ("Q8_0", "Q4_0")
 
 Ids = list[list[int]]
 Clock = Callable[[], float]
@@ -40,12 +43,16 @@ def make_programs(directory: Path, folder: Path, context: int) -> dict[str, Open
     programs: dict[str, OpenProgram] = {}
     for weights in ("float32", "int8", "int4"):
         programs[f"chatwright {weights}"] = _opened_once(chatwright, directory, weights, context)
+    for kind in GGUF_KINDS:
+        programs[f"chatwright gguf {kind}"] = _opened_once(
+            chatwright_gguf, directory, folder, kind, context
+        )
     programs["transformers"] = _opened_once(transformers, directory)
     for kind in ("float32", "int8"):
         programs[f"ctranslate2 {kind}"] = lambda threads, kind=kind: ctranslate2(
             directory, folder, kind, threads
         )
-    for kind in ("Q8_0", "Q4_0"):
+    for kind in GGUF_KINDS:
         programs[f"llama.cpp {kind}"] = lambda threads, kind=kind: llama_cpp(
             directory, folder, kind, threads, context
         )
@@ -60,9 +67,9 @@ def takes_batches(name: str) -> bool:
     return not name.startswith("llama.cpp")
 
 
-def reads_gpt2(name: str) -> bool:
-    """Whether the program opens models of GPT-2's architecture."""
-    return not name.startswith("openvino")  # it reads no such GGUF file
+def has_gpt2(name: str) -> bool:
+    """Whether the program opens models of GPT-2's architecture in its format."""
+    return not name.startswith(("openvino", "chatwright gguf"))
 
 
 def uses_torch_threads(name: str) -> bool:
@@ -78,7 +85,7 @@ def _opened_once(open_program: Callable[..., Decode], *arguments: Any) -> OpenPr
 
 def chatwright(directory: Path, weights: str, context: int) -> Decode:
     """Open our engine."""
-    model, _ = model_directory.load(directory)
+    model, _ = model_directory.load(directory, keeps_quantized=needs_quantized(weights))
     config = EngineConfig(
         n_slot=N_SLOT,
         context_length=context,
@@ -103,6 +110,14 @@ def chatwright(directory: Path, weights: str, context: int) -> Decode:
         return n_new / seconds, list(replies.values())
 
     return decode
+
+
+def chatwright_gguf(directory: Path, folder: Path, kind: str, context: int) -> Decode:
+    """Open our engine on the same file as llama.cpp, with its weights as they are."""
+    kept = folder / f"kept-{kind}"
+    if not kept.exists():
+        import_model(str(quantized_file(directory, folder, kind)), kept, keeps_quantized=True)
+    return chatwright(kept, "gguf", context)
 
 
 def _step(engine: Engine, replies: dict[str, list[int]]) -> None:

@@ -12,10 +12,10 @@ prompts is left out. For each batch size, every program first runs with each num
 its own choice) at the shortest context, and keeps the fastest. Batches whose prompts have over
 16,384 tokens together get one round, because CTranslate2 reads them again in each.
 
-The programs are Chatwright with float32, int8 and int4 weights, transformers, CTranslate2 (float32
-and int8; the extra `bench`), llama.cpp (Q8_0 and Q4_0, batch 1; the extra `dev`) and openvino-genai
-(Q8_0 and Q4_0, not for `--shape gpt2`; the extra `bench`). The token ids of every program are
-compared with those of the first one.
+The programs are Chatwright with float32, int8, int4 and gguf weights (Q8_0 and Q4_0; not for
+`--shape gpt2`), transformers, CTranslate2 (float32 and int8; the extra `bench`), llama.cpp (Q8_0
+and Q4_0, batch 1; the extra `dev`) and openvino-genai (Q8_0 and Q4_0, not for `--shape gpt2`; the
+extra `bench`). The token ids of every program are compared with those of the first one.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from decode_programs import (
     Decode,
     Ids,
     OpenProgram,
+    has_gpt2,
     make_programs,
-    reads_gpt2,
     takes_batches,
     uses_torch_threads,
 )
@@ -58,7 +58,7 @@ def main() -> None:
         programs = make_programs(directory, Path(folder), max(arguments.contexts) + 64)
         wanted = {n: p for n, p in programs.items() if not arguments.only or n in arguments.only}
         if arguments.shape == "gpt2":
-            wanted = {n: p for n, p in wanted.items() if reads_gpt2(n)}
+            wanted = {n: p for n, p in wanted.items() if has_gpt2(n)}
         for batch in arguments.batches:
             fitting = {n: p for n, p in wanted.items() if batch == 1 or takes_batches(n)}
             opened: dict[str, tuple[int, Decode]] = {}

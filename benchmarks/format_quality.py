@@ -3,8 +3,9 @@
     python benchmarks/format_quality.py DIR --text FILE [--tokens 2048] [--threads 1]
 
 FILE is plain text, also as .xz, such as the validation text of wikitext-2. Its first tokens are
-read in texts of 512. Errors are differences to the logits of the training forward, so the row of
-float32 shows how far the engine itself is from training.
+read in texts of 512. The format gguf is measured if DIR was imported with --keep-quantized. Errors
+are differences to the logits of the training forward, so the row of float32 shows how far the
+engine itself is from training.
 """
 
 import argparse
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import model_directory
-from chatwright.engine.formats import FORMATS
+from chatwright.engine.formats import FORMATS, needs_quantized
 from chatwright.engine.forward import Forward
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import products
+from chatwright.model.linear import products, quantized_linears
 
 LENGTH = 512
 
@@ -47,6 +48,10 @@ def main() -> None:
     bits = sum(bits_of(logits, text) for logits, text in zip(expected, texts, strict=True))
     print(f"{'training forward':18}{bits / n_byte:8.4f} bits per byte")
     for name in FORMATS:
+        if needs_quantized(name):
+            model, _ = model_directory.load(arguments.directory, keeps_quantized=True)
+            if not quantized_linears(model):
+                continue
         measure(model, name, texts, expected, n_byte)
 
 

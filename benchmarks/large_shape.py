@@ -8,13 +8,16 @@ Values do not change speed or memory, so all blocks get the same random weights.
 with the extra `dev`. Each program runs in a process of its own, which reads prompts of 32 tokens
 and generates `--tokens` tokens after each.
 
-"opened" is the time from the weights in a file (llama.cpp) or in memory as float32 (Chatwright) to
-a model that can take a request. Memory is what the process holds then, and its peak.
+"chatwright Q8_0" and "chatwright Q4_0" are the engine on llama.cpp's file, imported with its
+quantized weights (`--weights gguf`). "opened" is the time from the weights in a file, or for
+Chatwright's int8 and int4 in memory as float32, to a model that can take a request. Memory is what
+the process holds then, and its peak.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,12 +31,14 @@ import torch
 from decode_programs import Clock, Decode, Ids, llama_cpp_server
 from peer_files import add_packed, copy_settings, finish, quantized
 
+from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.messages import Request, SamplingConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.model import Model
 from chatwright.pipeline.gguf_export import export_gguf
+from chatwright.pipeline.import_export import import_model
 
 SHAPE = GPTConfig(
     vocab_size=49_152,
@@ -61,7 +66,15 @@ MATRICES = {
     "ffn_up": (SHAPE.d_ff, SHAPE.d_model),
     "ffn_down": (SHAPE.d_model, SHAPE.d_ff),
 }
-PROGRAMS = ("chatwright int8", "llama.cpp Q8_0", "chatwright int4", "llama.cpp Q4_0")
+PROGRAMS = (
+    "chatwright int8",
+    "chatwright Q8_0",
+    "llama.cpp Q8_0",
+    "chatwright int4",
+    "chatwright Q4_0",
+    "llama.cpp Q4_0",
+)
+FROM_GGUF = ("Q8_0", "Q4_0")
 CONTEXT = 512
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -85,8 +98,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.programs:
             file = Path(folder) / "large.gguf"
-            if name.startswith("llama.cpp"):
-                write_large(arguments.directory, file, name.split()[1])
+            program, kind = name.split()
+            if kind in FROM_GGUF:
+                write_large(arguments.directory, file, kind)
+            if kind in FROM_GGUF and program == "chatwright":
+                shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+                import_model(str(file), file.with_suffix(""), keeps_quantized=True)
             own = [sys.executable, __file__, *sys.argv[1:], "--file", str(file), "--programs", name]
             subprocess.run(own, check=True)
 
@@ -96,7 +113,11 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
     clock = CLOCKS[arguments.clock]
     torch.set_num_threads(arguments.threads)
     program, kind = name.split()
-    if program == "chatwright":
+    if program == "chatwright" and kind in FROM_GGUF:
+        began = clock()
+        model, _ = model_directory.load(arguments.file.with_suffix(""), keeps_quantized=True)
+        decode = chatwright(model, "gguf")
+    elif program == "chatwright":
         model = GPT(SHAPE)
         fill(model)
         began = clock()
