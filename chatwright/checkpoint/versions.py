@@ -24,6 +24,14 @@ def served_directory(path: Path) -> Path:
     return model
 
 
+def served_description(path: Path) -> str:
+    """Describe the version that the registry of a directory serves; "" without a registry."""
+    if not registry.holds_registry(path):
+        return ""
+    version = registry.read(path).current
+    return f"version {version.name}, {version.id[:12]}"
+
+
 def require_unchanged(path: Path, version: Version, model: Path) -> None:
     """Raise InputError unless the directory `model` still holds this version.
 

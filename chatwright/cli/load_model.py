@@ -5,10 +5,9 @@ from pathlib import Path
 
 from chatwright import config as config_files
 from chatwright.chat.assistant import Assistant
-from chatwright.checkpoint import model_directory, run_directory
-from chatwright.cli.served_models import SERVED_REPLIES, version_description
+from chatwright.checkpoint import model_directory, run_directory, versions
 from chatwright.cli.status_line import NoStatus, StatusLine
-from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.engine.cache_plan import SERVED_REPLIES, MemoryLimits
 from chatwright.engine.formats import needs_quantized
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
@@ -70,7 +69,7 @@ def model_name(directory: Path, found: Path) -> str:
     For an unfinished run, the name includes the checkpoint that answers; for a directory of
     versions, the version.
     """
-    if version := version_description(directory):
+    if version := versions.served_description(directory):
         return f"{directory}, {version}"
     if run_directory.is_checkpoint(found):
         return f"{directory}, {found.name} of an unfinished training run"

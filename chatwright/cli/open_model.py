@@ -19,7 +19,8 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     """
     print(f"opening {name} (loading PyTorch takes a few seconds)", file=sys.stderr, flush=True)
     from chatwright.cli.fetch import fetch_watcher
-    from chatwright.cli.served_models import SERVED_REPLIES, served_models
+    from chatwright.cli.served_models import served_models
+    from chatwright.engine.cache_plan import SERVED_REPLIES
     from chatwright.pipeline.model_names import fetched_directory
     from chatwright.pipeline.up_target import open_model_directory
     from chatwright.server.http_server import serve_in_thread

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatwright.chat.assistant import Assistant
-from chatwright.checkpoint import registry
+from chatwright.checkpoint import registry, versions
 from chatwright.cli.status_line import NoStatus, StatusLine
 from chatwright.commands import command_line
-from chatwright.engine.cache_plan import MemoryLimits
+from chatwright.engine.cache_plan import SERVED_REPLIES, MemoryLimits
 from chatwright.errors import InputError
 from chatwright.server.embedder import ServedEmbedder
 from chatwright.server.engine_process.client import EngineProcess
@@ -20,9 +20,6 @@ from chatwright.server.feedback.canary import Canary
 from chatwright.server.served_versions import follow_versions
 from chatwright.server.service import Service
 from chatwright.tokenizer.tokenizer import load_tokenizer
-
-SERVED_REPLIES = 8
-"""Replies that a server generates together, if they fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class ServedModels:
             tools = SimulatedTools()
         tokenizer = load_tokenizer(facts.directory)
         assistant = Assistant(engine, tokenizer, tools, reports_waiting=True)
-        return OpenedAssistant(assistant, facts, version_description(directory))
+        return OpenedAssistant(assistant, facts, versions.served_description(directory))
 
     def publish(
         self,
@@ -176,11 +173,3 @@ def served_models(limits: MemoryLimits) -> Iterator[ServedModels]:
         yield ServedModels(process, limits)
     finally:
         process.close()
-
-
-def version_description(directory: Path) -> str:
-    """Describe the version that the registry of a directory serves; "" without a registry."""
-    if not registry.holds_registry(directory):
-        return ""
-    version = registry.read(directory).current
-    return f"version {version.name}, {version.id[:12]}"

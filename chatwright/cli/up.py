@@ -103,7 +103,8 @@ def _build_and_serve(build: "Build", port: int, limits: "MemoryLimits") -> None:
     from chatwright.cli.loop_views import loop_views
     from chatwright.cli.own_models import own_models
     from chatwright.cli.progress import terminal_watcher
-    from chatwright.cli.served_models import SERVED_REPLIES, served_models
+    from chatwright.cli.served_models import served_models
+    from chatwright.engine.cache_plan import SERVED_REPLIES
     from chatwright.pipeline.closing_note import warnings_of
     from chatwright.pipeline.run_recipe import run_recipe
     from chatwright.pipeline.servable_checkpoints import (

@@ -19,6 +19,8 @@ MAX_PREFIX_BYTES = 2 * 2**30
 """Largest prefix cache."""
 USEFUL_CONTEXT = 4096
 """Tokens. Fewer replies at a time are better than a context shorter than this."""
+SERVED_REPLIES = 8
+"""Replies that a server generates together, if they fit in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

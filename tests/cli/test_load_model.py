@@ -1,5 +1,7 @@
 """Models are loaded with the name that tells the user which one answers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,13 @@ def test_several_replies_are_refused_on_the_command_line(settings: list[str], fi
     with pytest.raises(InputError) as caught:
         read_sampling(settings)
     assert caught.value.field == field
+
+
+def test_opening_a_model_in_the_terminal_does_not_import_the_server_or_the_store() -> None:
+    """They take as long as half of torch."""
+    code = (
+        "import sys, chatwright.cli.load_model; "
+        "print([name for name in ('fastapi', 'sqlalchemy') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "[]"
