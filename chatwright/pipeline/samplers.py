@@ -76,27 +76,66 @@ def _at_most_half_the_context(n_token: int, model: GPT) -> int:
     return min(n_token, model.config.context_length // 2)
 
 
-class StopRate:
-    """The share of validation questions whose greedy reply ends by itself within the limit."""
+class GreedyFigures:
+    """Figures of greedy replies: how many end by themselves, and how many repeat the data."""
 
     def __init__(
-        self, tokenizer: Tokenizer, conversations: Sequence[Rendered], max_tokens: int
+        self,
+        tokenizer: Tokenizer,
+        held_out: Sequence[Rendered],
+        max_tokens: int,
+        learned: Sequence[Rendered] = (),
     ) -> None:
+        """Take the conversations whose first questions are asked.
+
+        Args:
+            tokenizer: The model's tokenizer.
+            held_out: Validation conversations; the stop rate is that of their replies.
+            max_tokens: Longest reply.
+            learned: Training conversations; the replies are compared with their answers.
+        """
         self.stop_ids = format_of(tokenizer).stop_ids
         self.banned_ids = unused_ids(tokenizer)
         self.max_tokens = max_tokens
-        self.prompts = [
-            conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations
+        self.held_out = [_first_question(conversation) for conversation in held_out]
+        self.learned = [
+            (_first_question(conversation), answer)
+            for conversation in learned
+            if len(answer := self._first_answer(conversation)) < max_tokens
         ]
 
     def __call__(self, model: GPT) -> dict[str, float]:
-        """Return `stop_rate` and `mean_reply_tokens`, or {} if no prompt fits the context."""
+        """Return `stop_rate`, `mean_reply_tokens` and `answers_as_written`.
+
+        A figure is left out if no question for it fits the context.
+        """
         longest = model.config.context_length - self.max_tokens
-        prompts = [prompt for prompt in self.prompts if len(prompt) <= longest]
-        if not prompts:
+        prompts = [prompt for prompt in self.held_out if len(prompt) <= longest]
+        learned = [(prompt, answer) for prompt, answer in self.learned if len(prompt) <= longest]
+        if not prompts + learned:
             return {}
-        measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
-        return {"stop_rate": measured.share.value, "mean_reply_tokens": measured.mean_length}
+        replies = self._generate(model, [*prompts, *(prompt for prompt, _ in learned)])
+        figures: dict[str, float] = {}
+        if prompts:
+            measured = stop_rate(lambda _: replies[: len(prompts)], prompts)
+            figures |= {
+                "stop_rate": measured.share.value,
+                "mean_reply_tokens": measured.mean_length,
+            }
+        if learned:
+            equal = [
+                self._without_stops(reply) == answer
+                for (reply, _), (_, answer) in zip(replies[len(prompts) :], learned, strict=True)
+            ]
+            figures["answers_as_written"] = sum(equal) / len(equal)
+        return figures
+
+    def _first_answer(self, conversation: Rendered) -> list[int]:
+        start, end = conversation.answers[0]
+        return self._without_stops(conversation.token_ids[start:end])
+
+    def _without_stops(self, token_ids: Sequence[int]) -> list[int]:
+        return [token_id for token_id in token_ids if token_id not in self.stop_ids]
 
     def _generate(
         self, model: GPT, prompts: Sequence[Sequence[int]]
@@ -118,6 +157,11 @@ class StopRate:
                     elif isinstance(event, RequestFinished):
                         has_stopped[event.request_id] = event.reason == "stop"
         return [(replies[request_id], has_stopped[request_id]) for request_id in ids]
+
+
+def _first_question(conversation: Rendered) -> Sequence[int]:
+    """Return the token ids before the first answer."""
+    return conversation.token_ids[: conversation.answers[0][0]]
 
 
 class PredictedLabels:

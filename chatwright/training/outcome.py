@@ -18,6 +18,9 @@ NOTICEABLE_FORGETTING = 0.03
 NOTICEABLE_DISPLACEMENT = 0.2
 """`chosen_reward` of preference optimization may fall to minus this without a warning."""
 
+FEW_AS_WRITTEN = 0.5
+"""A smaller share of answers that are repeated as the training data have them gets a warning."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -63,6 +66,7 @@ def judge(
         _loss_warning(outcome, sign, config),
         _forgetting_warning(figures),
         _displacement_warning(figures),
+        _style_warning(figures),
     ]
     return Outcome(*_values(outcome), warning=" ".join(filter(None, warnings)))
 
@@ -118,6 +122,18 @@ def _displacement_warning(figures: Mapping[str, float]) -> str:
         f"The chosen replies became less probable than before training (chosen_reward "
         f"{reward:.2f}), so replies can get worse although the validation loss falls. Set "
         "sft_weight=1, raise beta, or lower the learning rate."
+    )
+
+
+def _style_warning(figures: Mapping[str, float]) -> str:
+    """Warn if a model that was tuned on few conversations does not know their answers."""
+    share = figures.get("answers_as_written", 1.0)
+    if not share < FEW_AS_WRITTEN:
+        return ""
+    return (
+        f"Of the questions in the training data that were asked, {share:.0%} are answered as the "
+        "data answer them: the model learned the style more than the answers. To teach the "
+        "answers by heart, train with passes=20 loop.patience=0."
     )
 
 

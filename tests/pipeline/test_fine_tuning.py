@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory
 from chatwright.checkpoint.origin import origin_of
+from chatwright.conversation import Message
+from chatwright.engine.engine import Engine
+from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
 from chatwright.pipeline import fine_tuning
 from chatwright.pipeline.prepare_stage import StageOptions, prepare_stage
@@ -313,3 +317,30 @@ def test_continued_pretraining_of_an_imported_model_is_safe_by_default(
     assert run["data"]["batches"]["context_length"] == 512
     outcome = outcome_of(out)
     assert outcome["after"] < outcome["before"]
+
+
+@pytest.mark.parametrize(("steps", "is_known"), [(1, False), (80, True)])
+def test_answers_known_by_heart_are_counted(
+    folder: Path, tmp_path: Path, steps: int, is_known: bool
+) -> None:
+    write_rows(tmp_path / "few.jsonl", 12, lambda i: f"At {7 * i}.")
+    settings = [f"loop.steps={steps}", "loop.optimizer.learning_rate=0.003", "loop.patience=0"]
+    settings += ["sample_tokens=16", "validation_share=0.1"]
+    out = tmp_path / "out"
+    printed = tune(folder, out, *settings, data=str(tmp_path / "few.jsonl"))
+    figures = json.loads((out / "model" / "training.json").read_text())["figures"]
+
+    model, tokenizer = model_directory.load(out)
+    rows = [json.loads(line) for line in (tmp_path / "few.jsonl").read_text().splitlines()]
+    with Engine(model) as engine:
+        sampling = SamplingConfig(temperature=0, max_tokens=32)
+        replies = Assistant(engine, tokenizer).replies(
+            [[Message("user", row["prompt"])] for row in rows], sampling
+        )
+    known = [
+        reply.message.text == row["completion"] for reply, row in zip(replies, rows, strict=True)
+    ]
+    n_train = len(rows) - 1  # one is kept for validation
+    assert sum(known) - 1 <= round(figures["answers_as_written"] * n_train) <= sum(known)
+    assert (figures["answers_as_written"] > 0.8) == is_known
+    assert ("passes=20" in printed) == (not is_known)

@@ -29,7 +29,7 @@ from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.read_training_data import read_conversations
-from chatwright.pipeline.samplers import Replies, StopRate
+from chatwright.pipeline.samplers import GreedyFigures, Replies
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.pipeline.system_prompt import with_system_prompt
 from chatwright.pipeline.teacher import with_teacher
@@ -46,6 +46,11 @@ from chatwright.training.stages.distillation import DistillationConfig
 from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation
 from chatwright.training.watcher import Watcher
+
+MOST_BY_HEART = 500
+"""With more training conversations, nobody expects every answer word for word."""
+N_BY_HEART = 16
+"""Training questions that are asked at every evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,12 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
         PackedValidation(data.validation, dtype),
         dtype,
         Replies(tokenizer, config.sample_prompts, config.sample_tokens),
-        StopRate(tokenizer, data.questions[: config.stop_prompts], config.sample_tokens * 2),
+        GreedyFigures(
+            tokenizer,
+            data.questions[: config.stop_prompts],
+            config.sample_tokens * 2,
+            data.learned,
+        ),
     )
     checks: list[Callable[[Path], None]] = []
     if _usually_end_within(data.questions[: config.stop_prompts], config.sample_tokens * 2):
@@ -161,6 +171,8 @@ class _Data:
     validation: PackedBatches
     questions: list[Rendered]
     """The validation conversations."""
+    learned: list[Rendered]
+    """Training conversations whose answers the model may be meant to know by heart."""
 
 
 def _read_data(
@@ -191,7 +203,10 @@ def _read_data(
     config = tuning.fit_loop(config, batches.n_step, config.passes)
     tuning.report(config, batches, validation, len(train.conversations))
     warn_of_few(watcher, len(held_out.conversations))
-    return config, _Data(batches, validation, held_out.conversations)
+    learned = train.conversations if tuning.is_fitted else []
+    if len(learned) > MOST_BY_HEART:
+        learned = []
+    return config, _Data(batches, validation, held_out.conversations, learned[:N_BY_HEART])
 
 
 def _read_texts_again(

@@ -16,8 +16,8 @@ from chatwright.training.stage import Loss, MicroBatch
 from chatwright.training.stages.supervised import SupervisedStage, no_figures, no_samples
 from chatwright.training.validation import PackedValidation
 
-StopRate = Callable[[GPT], dict[str, float]]
-"""Measures the share of replies that end with an end token instead of at the length limit."""
+ReplyFigures = Callable[[GPT], dict[str, float]]
+"""Measures replies, for example the share that end by themselves."""
 
 
 ReplySampler = Callable[[GPT], list[tuple[str, str]]]
@@ -35,10 +35,10 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
         validation: PackedValidation,
         dtype: torch.dtype,
         sampler: ReplySampler = no_samples,
-        stop_rate: StopRate = no_figures,
+        reply_figures: ReplyFigures = no_figures,
     ) -> None:
         super().__init__(batches, validation, dtype, sampler)
-        self.stop_rate = stop_rate
+        self.reply_figures = reply_figures
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:
         """Return the summed cross-entropy of the replies' tokens."""
@@ -49,5 +49,5 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
         return next_token_outputs(model, micro_batch, self.dtype)
 
     def evaluate(self, model: GPT) -> dict[str, float]:
-        """Return the validation loss and the figures of `stop_rate`."""
-        return self.validation.figures(model) | self.stop_rate(model)
+        """Return the validation loss and the figures of the replies."""
+        return self.validation.figures(model) | self.reply_figures(model)
