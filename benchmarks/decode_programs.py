@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from peer_files import write_gguf
 
-from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.formats import needs_quantized
 from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
 from chatwright.pipeline.import_export import import_model
+from chatwright.pipeline.open_engine import load_for_format
 
 N_SLOT = 32
 """Replies that our engine generates together at most."""
@@ -85,7 +84,7 @@ def _opened_once(open_program: Callable[..., Decode], *arguments: Any) -> OpenPr
 
 def chatwright(directory: Path, weights: str, context: int) -> Decode:
     """Open our engine."""
-    model, _ = model_directory.load(directory, keeps_quantized=needs_quantized(weights))
+    model, _ = load_for_format(directory, weights)
     config = EngineConfig(
         n_slot=N_SLOT,
         context_length=context,

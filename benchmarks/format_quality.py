@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from chatwright.checkpoint import model_directory
-from chatwright.engine.formats import FORMATS, needs_quantized
+from chatwright.engine.formats import FORMATS, keeps_quantized
 from chatwright.engine.forward import Forward
 from chatwright.model.gpt import GPT
 from chatwright.model.linear import products, quantized_linears
@@ -48,7 +48,7 @@ def main() -> None:
     bits = sum(bits_of(logits, text) for logits, text in zip(expected, texts, strict=True))
     print(f"{'training forward':18}{bits / n_byte:8.4f} bits per byte")
     for name in FORMATS:
-        if needs_quantized(name):
+        if keeps_quantized(name):
             model, _ = model_directory.load(arguments.directory, keeps_quantized=True)
             if not quantized_linears(model):
                 continue

@@ -18,12 +18,15 @@ from chatwright.model.model import ModelConfig
 LARGEST_COUNT = 1000  # largest number of layers, heads and other parts
 
 
-def public_config(config: ModelConfig) -> dict[str, Any]:
-    """Return the contents of config.json, except for token ids."""
+def public_config(config: ModelConfig, for_other_tools: bool = True) -> dict[str, Any]:
+    """Return the contents of config.json, except for token ids.
+
+    Without `for_other_tools`, it names no family, so that other tools refuse the directory.
+    """
     name = architectures.for_config(config).name
     settings = dataclasses.asdict(config)  # type: ignore[call-overload]
     own = {"chatwright": {"architecture": name} | settings}
-    family = families.for_config(config)
+    family = families.for_config(config) if for_other_tools else None
     if family is None:
         return own_layout.settings(config) | own
     return (

@@ -30,12 +30,15 @@ def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, I
     for name in VOCABULARY_MATRICES:
         if name in weights:
             weights[name] = _with_new_rows(weights[name], first_id, config.vocab_size)
-    new_model = build(GPT, config)
+    quantized = quantized_linears(model)
+    saved = sum(4 * linear.weight.numel() for linear in quantized.values())
+    new_model = build(GPT, config, bytes_saved=saved)
     assign_weights(new_model, weights)
-    for name, linear in quantized_linears(model).items():
+    for name, linear in quantized.items():
         new_linear = new_model.get_submodule(name)
         assert isinstance(new_linear, Linear), "both models have the same layers"
-        new_linear.quantized = linear.quantized
+        assert linear.quantized is not None, "the layer is one of quantized_linears"
+        new_linear.keep_quantized(linear.quantized)
     return new_model.train(model.training), new_tokenizer
 
 

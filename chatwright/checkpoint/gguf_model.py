@@ -13,7 +13,6 @@ from torch import Tensor
 
 from chatwright.checkpoint import (
     build_model,
-    families,
     gguf_architectures,
     gguf_settings,
     public_model,
@@ -23,10 +22,11 @@ from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.checkpoint.gguf_architectures import ARCHITECTURE, Architecture
 from chatwright.checkpoint.gguf_header import GgufHeader
 from chatwright.checkpoint.gguf_tensors import GgufEntry
-from chatwright.checkpoint.quantized_tensors import QuantizedSource
+from chatwright.checkpoint.quantized_tensors import QuantizedTensor
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
+from chatwright.model.linear import quantized_linears
 from chatwright.model.model import Model
 from chatwright.model.quantized_weight import BLOCK_BYTES
 
@@ -62,31 +62,29 @@ def read(
         shorter = public_model.shortened(config, context_length, path)
         assert isinstance(shorter, GPTConfig), "the same kind of settings"
         config = shorter
-    kept = _kept(config, weights, entries, path) if keeps_quantized else {}
+    kept = _find_quantized(config, weights, entries, path) if keeps_quantized else {}
     return public_model.load(config, weights, entries, path, kept)
 
 
-def _kept(
+def _find_quantized(
     config: GPTConfig, weights: list[Weight], entries: Mapping[str, GgufEntry], path: Path
-) -> dict[str, QuantizedSource]:
-    """Return the tensors that can stay quantized, here and in the files of their family."""
+) -> dict[str, QuantizedTensor]:
+    """Return the tensors that can stay quantized. Raises InputError if there is none."""
     public_model.require_shapes(config, weights, entries, path)
-    model = build_model.without_memory(GPT, config)
-    family = families.for_config(config)
-    assert family is not None, "every architecture of GGUF files is one of a family"
-    direct = {one.parameters for one in family.weights(config) if one.is_stored_directly}
-    kept = quantized_tensors.kept(
-        model, (one for one in weights if one.parameters in direct), entries
+    kept = quantized_tensors.find(build_model.without_memory(GPT, config), weights, entries)
+    if kept:
+        return kept
+    types = sorted({entry.number_type for entry in entries.values()} - FLOAT_TYPES)
+    if set(types) & BLOCK_BYTES.keys():
+        reason = "the file stores several layers as one matrix"
+    else:
+        reason = f"its layers are in {', '.join(types) or 'floating-point numbers'}"
+    raise InputError(
+        f"{path}: no weight can stay quantized: {reason}. Only {', '.join(BLOCK_BYTES)} can.",
+        remedy="Import it without --keep-quantized.",
+        field="keep_quantized",
+        value=", ".join(types),
     )
-    if not kept:
-        raise InputError(
-            f"{path}: no weight can stay quantized. Of the types in GGUF files, "
-            f"{', '.join(BLOCK_BYTES)} can, in models whose files hold each layer by itself.",
-            remedy="Import it without --keep-quantized.",
-            field="keep_quantized",
-            value=family.name,
-        )
-    return kept
 
 
 @torch.no_grad()
@@ -99,21 +97,28 @@ def tensors(model: GPT, architecture: Architecture) -> dict[str, Tensor]:
     return stored if factors is None else stored | {gguf_settings.FREQUENCY_FACTORS: factors}
 
 
-def notes(header: GgufHeader, keeps_quantized: bool = False) -> list[str]:
+def notes(header: GgufHeader, model: Model) -> list[str]:
     """Return a note on the file's quantized number types, if it has any."""
     types = Counter(tensor.type_name for tensor in header.tensors.values())
     quantized = [name for name, _ in types.most_common() if name not in FLOAT_TYPES]
     if not quantized:
         return []
-    if keeps_quantized:
+    kept = Counter(
+        layer.quantized.number_type
+        for layer in quantized_linears(model).values()
+        if layer.quantized is not None
+    )
+    if not kept:
         return [
-            f"the layers' weights in {', '.join(BLOCK_BYTES)} stay as the file stores them; serve "
-            "them so with --weights gguf. Training and other formats use the values that they "
-            "stand for"
+            f"the file's weights are quantized ({', '.join(quantized)}); the imported model "
+            "computes in float32 with the values that they stand for"
         ]
+    n_layer = len(quantized_tensors.block_linears(model))
+    counts = ", ".join(f"{count} in {name}" for name, count in kept.most_common())
     return [
-        f"the file's weights are quantized ({', '.join(quantized)}); the imported model computes "
-        "in float32 with the values that they stand for"
+        f"of the weights of {n_layer} layers, {kept.total()} stay as the file stores them "
+        f"({counts}); the rest, the embedding and the head become float32. Serve it with: "
+        "--weights gguf"
     ]
 
 

@@ -36,12 +36,13 @@ from chatwright.checkpoint.config_file import public_config, read_config
 from chatwright.checkpoint.family import Weight, to_public_tensors
 from chatwright.checkpoint.find_model import find as find
 from chatwright.checkpoint.find_model import holds_model as holds_model
-from chatwright.checkpoint.quantized_tensors import QuantizedSource
+from chatwright.checkpoint.quantized_tensors import QuantizedTensor
 from chatwright.commands import command_line
 from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
+from chatwright.model.linear import quantized_linears
 from chatwright.model.model import Model, ModelConfig
 from chatwright.model.transfer import give_scalar_head
 from chatwright.tokenizer.imported_settings import SETTINGS_FILE
@@ -119,13 +120,13 @@ def write(target: Path, model: Model, tokenizer: Tokenizer, base: Base | None = 
 
 
 def _write_model(target: Path, model: Model, tokenizer: Tokenizer) -> None:
-    config = public_config(model.config)
+    is_quantized = bool(quantized_linears(model))
+    config = public_config(model.config, for_other_tools=not is_quantized)
     weights = layout(model, config["model_type"])
     tensors = to_public_tensors(weights, dict(model.named_parameters()))
-    stored = quantized_tensors.replace(model, weights, tensors)
-    if stored.keys() != tensors.keys():
-        config |= quantized_tensors.CONFIG
-    safetensors_file.save(stored, target / stored_weights.SINGLE)
+    if is_quantized:
+        tensors = quantized_tensors.with_stored_bytes(tensors, model, weights)
+    safetensors_file.save(tensors, target / stored_weights.SINGLE)
     ids, chat_format = tokenizer.public_ids, tokenizer.chat_format
     if family := families.for_config(model.config):
         ids |= family.extra_ids(model.config, ids)
@@ -182,8 +183,8 @@ def load(
         device: The device of the returned model.
         changes: New values of settings that do not change the weights' shapes, such as dropout.
         kind: The class of model that the caller needs; `Model` accepts every architecture.
-        keeps_quantized: Whether quantized weights stay so; the model can then not be trained.
-            Without it, and for adapters, they become float32.
+        keeps_quantized: Whether quantized weights stay so; the model is then on the CPU and cannot
+            be trained. Without it, and for adapters, they become float32.
 
     Raises:
         InputError: The files do not belong together, or hold a model of another class.
@@ -205,18 +206,16 @@ def load(
             value=tokenizer.vocab_size,
         )
     entries = stored_weights.find_tensors(path)
-    kept: dict[str, QuantizedSource] = {}
+    kept: dict[str, QuantizedTensor] = {}
     if keeps_quantized:
         empty = without_memory(architecture.model, config)
         weights = _layout_at(path, empty)
         stored_weights.require_model(empty, weights, entries, path)
-        kept = quantized_tensors.kept(empty, weights, entries)
+        kept = quantized_tensors.find(empty, weights, entries)
     saved = quantized_tensors.bytes_saved(kept.values())
     model = build(architecture.model, config, bytes_saved=saved)
     stored_weights.load_into(model, _layout_at(path, model), entries, path, kept)
-    if not kept:  # quantized weights stay on the CPU, for whose kernels they are
-        model = model.to(device)
-    return model.eval(), tokenizer
+    return (model if kept else model.to(device)).eval(), tokenizer
 
 
 def _wrong_kind(

@@ -24,7 +24,7 @@ from chatwright.checkpoint import (
 )
 from chatwright.checkpoint.family import Family, Weight, public_shapes
 from chatwright.checkpoint.public_config import PublicConfig
-from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedSource
+from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedTensor
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.checkpoint.stored_weights import StoredTensor
 from chatwright.errors import InputError
@@ -81,7 +81,7 @@ def load(
     weights: list[Weight],
     entries: Mapping[str, StoredTensor],
     path: Path,
-    kept: Mapping[str, QuantizedSource] = MappingProxyType({}),
+    kept: Mapping[str, QuantizedTensor] = MappingProxyType({}),
 ) -> Model:
     """Load a model, in float32 and eval mode, from the tensors in `entries`.
 

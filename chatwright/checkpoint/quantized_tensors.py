@@ -1,15 +1,15 @@
 """Weights that stay as a GGUF file stores them, in the safetensors file of a model directory.
 
 Such a tensor holds the blocks of each row as bytes, and its name ends in the number type:
-`model.layers.0.mlp.up_proj.weight.Q4_0`. `config.json` says so under `quantization_config`, so that
-other tools refuse the directory.
+`model.layers.0.mlp.up_proj.weight.Q4_0`. The directory has Chatwright's own layout, so that other
+tools refuse it.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -22,11 +22,8 @@ from chatwright.model.linear import Linear, quantized_linears
 from chatwright.model.model import Model
 from chatwright.model.quantized_weight import BLOCK, BLOCK_BYTES, QuantizedWeight
 
-CONFIG = {"quantization_config": {"quant_method": "gguf"}}
-"""Entry of config.json in a directory with quantized weights."""
 
-
-class QuantizedSource(Protocol):
+class QuantizedTensor(Protocol):
     """A quantized tensor of a file."""
 
     @property
@@ -86,12 +83,28 @@ class QuantizedEntry:
         return QuantizedWeight(self.number_type, safetensors_file.read(self.entry))
 
 
-def stored_entry(name: str, entry: Entry) -> tuple[str, Entry | QuantizedEntry]:
-    """Return a tensor's own name and its position, which says whether it is quantized.
+def recognize(entries: Mapping[str, Entry]) -> dict[str, Entry | QuantizedEntry]:
+    """Return the tensors of a file by their own names; the position says which are quantized.
 
     Raises:
-        InputError: A tensor with the name of a quantized one does not hold whole blocks.
+        InputError: A tensor with the name of a quantized one does not hold whole blocks, or is
+            there twice.
     """
+    found: dict[str, Entry | QuantizedEntry] = {}
+    for stored_name, stored in entries.items():
+        name, entry = _recognize(stored_name, stored)
+        if name in found:
+            raise InputError(
+                f"{stored.file}: holds {name[:80]} in two number types.",
+                remedy="Get the file again from its source.",
+                field=stored_name[:80],
+                value=str(stored.file),
+            )
+        found[name] = entry
+    return found
+
+
+def _recognize(name: str, entry: Entry) -> tuple[str, Entry | QuantizedEntry]:
     base, _, number_type = name.rpartition(".")
     if number_type not in BLOCK_BYTES:
         return name, entry
@@ -110,46 +123,50 @@ def stored_entry(name: str, entry: Entry) -> tuple[str, Entry | QuantizedEntry]:
     return base, QuantizedEntry(entry, number_type)
 
 
-def kept(
-    model: Model, weights: Iterable[Weight], entries: Mapping[str, Any]
-) -> dict[str, QuantizedSource]:
+def find(
+    model: Model, weights: Iterable[Weight], entries: Mapping[str, Entry | QuantizedTensor]
+) -> dict[str, QuantizedTensor]:
     """Return the quantized tensors that can stay so, by the parameter's name.
 
     They are matrices of the blocks' linear layers. The head and the embedding become float32:
     logits need more digits than the kernels for few bits give.
     """
+    layers = {f"{name}.weight" for name, _ in block_linears(model)}
     found = {}
     for weight in weights:
         entry = entries[weight.public_name]
-        is_quantized = getattr(entry, "number_type", "") in BLOCK_BYTES
-        if is_quantized and _is_matrix_of_a_block(model, weight):
-            found[weight.parameters[0]] = entry
+        is_one = len(weight.parameters) == 1 and weight.parameters[0] in layers
+        is_changed = weight.transposed or weight.minus_one or weight.is_row
+        is_quantized = not isinstance(entry, Entry) and entry.number_type in BLOCK_BYTES
+        if is_one and not is_changed and is_quantized:
+            found[weight.parameters[0]] = cast(QuantizedTensor, entry)
     return found
 
 
-def _is_matrix_of_a_block(model: Model, weight: Weight) -> bool:
-    if weight.transposed or weight.minus_one or weight.is_row or len(weight.parameters) > 1:
-        return False
-    layer, _, kind = weight.parameters[0].rpartition(".")
-    is_linear = isinstance(model.get_submodule(layer), Linear)
-    return is_linear and kind == "weight" and layer.startswith("blocks.")
+def block_linears(model: Model) -> list[tuple[str, Linear]]:
+    """Return the linear layers of the blocks, by name."""
+    return [
+        (f"blocks.{name}", module)
+        for name, module in model.get_submodule("blocks").named_modules()
+        if isinstance(module, Linear)
+    ]
 
 
-def bytes_saved(sources: Iterable[QuantizedSource]) -> int:
+def bytes_saved(sources: Iterable[QuantizedTensor]) -> int:
     """Return the memory that float32 weights would take more."""
     return sum(4 * math.prod(one.shape) - one.nbytes for one in sources)
 
 
-def keep(model: Model, weight: Weight, stored: QuantizedWeight) -> None:
+def assign(model: Model, weight: Weight, stored: QuantizedWeight) -> None:
     """Give the layer of a weight its quantized tensor, with the rows in our order."""
     layer = model.get_submodule(weight.parameters[0].removesuffix(".weight"))
-    assert isinstance(layer, Linear), "only weights of linear layers are kept"
+    assert isinstance(layer, Linear), "only weights of linear layers stay quantized"
     rows = as_parameters(weight, stored.rows)
     layer.keep_quantized(QuantizedWeight(stored.number_type, rows.contiguous()))
 
 
-def replace(
-    model: Model, weights: Iterable[Weight], tensors: Mapping[str, Tensor]
+def with_stored_bytes(
+    tensors: Mapping[str, Tensor], model: Model, weights: Iterable[Weight]
 ) -> dict[str, Tensor]:
     """Return the tensors of a file, with quantized weights as bytes under longer names."""
     layers = quantized_linears(model)
@@ -157,7 +174,7 @@ def replace(
     for weight in weights:
         layer = layers.get(weight.parameters[0].removesuffix(".weight"))
         if layer is not None and layer.quantized is not None:
-            assert weight.is_stored_directly, "the layout stores the rows in our order"
+            assert weight.is_stored_directly, "our own layout stores the rows in our order"
             del result[weight.public_name]
             name = f"{weight.public_name}.{layer.quantized.number_type}"
             result[name] = layer.quantized.rows

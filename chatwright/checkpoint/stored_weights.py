@@ -17,7 +17,7 @@ from torch import Tensor
 from chatwright.checkpoint import json_file, quantized_tensors, safetensors_file
 from chatwright.checkpoint.family import Weight, as_parameters, public_shapes
 from chatwright.checkpoint.gguf_tensors import GgufEntry
-from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedSource
+from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedTensor
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
 from chatwright.model.model import Model
@@ -36,9 +36,8 @@ StoredTensor = Entry | GgufEntry | QuantizedEntry
 def find_tensors(directory: Path) -> dict[str, Entry | QuantizedEntry]:
     """Return the position of each tensor of the model, by its name in the file."""
     if (directory / SINGLE).is_file():
-        entries = safetensors_file.check_header(directory / SINGLE)
-        return dict(quantized_tensors.stored_entry(name, one) for name, one in entries.items())
-    return dict(_find_in_parts(directory))
+        return quantized_tensors.recognize(safetensors_file.check_header(directory / SINGLE))
+    return quantized_tensors.recognize(_find_in_parts(directory))
 
 
 def _find_in_parts(directory: Path) -> dict[str, Entry]:
@@ -125,7 +124,7 @@ def load_into(
     weights: Iterable[Weight],
     entries: Mapping[str, StoredTensor],
     source: Path,
-    kept: Mapping[str, QuantizedSource] = MappingProxyType({}),
+    kept: Mapping[str, QuantizedTensor] = MappingProxyType({}),
 ) -> None:
     """Read every tensor that `weights` lists into the parameters of `model`.
 
@@ -143,7 +142,7 @@ def load_into(
 
     def read(weight: Weight) -> None:
         if (quantized := kept.get(weight.parameters[0])) is not None:
-            quantized_tensors.keep(model, weight, quantized.read_quantized())
+            quantized_tensors.assign(model, weight, quantized.read_quantized())
             return
         entry = entries[weight.public_name]
         targets = [parameters[name] for name in weight.parameters]

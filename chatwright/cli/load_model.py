@@ -8,10 +8,9 @@ from chatwright.chat.assistant import Assistant
 from chatwright.checkpoint import model_directory, run_directory, versions
 from chatwright.cli.status_line import NoStatus, StatusLine
 from chatwright.engine.cache_plan import SERVED_REPLIES, MemoryLimits
-from chatwright.engine.formats import needs_quantized
 from chatwright.engine.messages import SamplingConfig
 from chatwright.errors import InputError
-from chatwright.pipeline.open_engine import open_engine
+from chatwright.pipeline.open_engine import load_for_format, open_engine
 from chatwright.pipeline.starter_corpus import starter_corpus
 from chatwright.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
@@ -39,8 +38,7 @@ def open_assistant(
     status = status or NoStatus("")
     status.show("reading the weights")
     found = model_directory.find(directory)
-    keeps_quantized = needs_quantized(limits.weights)
-    model, tokenizer = model_directory.load(found, keeps_quantized=keeps_quantized)
+    model, tokenizer = load_for_format(found, limits.weights)
     engine = open_engine(model, limits, n_reply, status.show, status.note)
     if starter_corpus(found) is None:
         return Assistant(engine, tokenizer)

@@ -39,7 +39,7 @@ def serve_open_model(name: str, port: int, limits: "MemoryLimits") -> None:
     ):
         print(f"the page is at {address}", flush=True)
         with fetch_watcher(status.say, status.downloaded) as watcher:
-            directory = open_model_directory(name, watcher)
+            directory = open_model_directory(name, watcher, limits.weights)
         status.say(f"opening {directory}")
         with StatusLine(f"Opening {directory}", keeps_lines=True) as line:
             opened = models.publish(service, directory, status=line)

@@ -129,7 +129,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         help="How the weights of a chat model are stored in memory: float32, int8, int4; or "
-        "gguf, for a GGUF file that was imported with --keep-quantized. Fewer bits take less "
+        "gguf, the codes of a GGUF file that import --keep-quantized kept. Fewer bits take less "
         "memory and change the replies; chatwright doctor lists what works here.",
     ),
 ]

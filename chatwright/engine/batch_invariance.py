@@ -73,12 +73,12 @@ def _first(*checks: Iterator[str]) -> str:
 
 
 def _check_linears(forward: Forward, n_row: int, generator: torch.Generator) -> Iterator[str]:
-    checked: set[tuple[int, int]] = set()
+    checked: set[tuple[object, tuple[int, int]]] = set()
     cuts = [cut for cut in (0, 1, 3, 8, 24, N_ROW) if cut <= n_row]
     for name, shape, product in products(forward.model):
-        if shape in checked:
+        if (type(product.packed), shape) in checked:
             continue
-        checked.add(shape)
+        checked.add((type(product.packed), shape))
         n_out, n_in = shape
         x = torch.randn(n_row, n_in, generator=generator)
         # Only layers into the feed-forward network compute an activation.

@@ -165,7 +165,7 @@ class Int4(WeightFormat):
     """4-bit weights in groups of 32, with an int8 head."""
 
     name = "int4"
-    error = "weights are rounded to 16 steps per 32 weights; inputs and outputs to 8 bits"
+    error = "weights are rounded to 16 steps per 32 weights; inputs and outputs to bfloat16"
     joins_gates = True
     head = Int8()
 
@@ -210,11 +210,11 @@ class SplitInt8Weight:
 
 
 class Gguf(Int4):
-    """The codes of a GGUF file in Q4_0, Q4_1 and Q8_0; other weights are int8."""
+    """The codes of a GGUF file in Q4_0, Q4_1 and Q8_0, which its import kept; the rest is int8."""
 
     name = "gguf"
-    error = "codes are the file's; scales, inputs and outputs are rounded to 8 bits"
-    needs_quantized = True
+    error = "codes of the GGUF file; scales, inputs and outputs are rounded to bfloat16"
+    keeps_quantized = True
 
     def pack(self, weight: Tensor) -> PackedWeight:
         """Quantize and pack a weight (out, in) that the file stores in another type."""
@@ -232,9 +232,9 @@ _FORMATS: tuple[WeightFormat, ...] = (FLOAT32, Int8(), Int4(), Gguf())
 FORMATS: dict[str, WeightFormat] = {one.name: one for one in _FORMATS}
 
 
-def needs_quantized(name: str) -> bool:
-    """Return whether a format is for models that hold weights as a GGUF file stores them."""
-    return name in FORMATS and FORMATS[name].needs_quantized
+def keeps_quantized(name: str) -> bool:
+    """Return whether a format computes with the codes of a GGUF file."""
+    return name in FORMATS and FORMATS[name].keeps_quantized
 
 
 def weight_format(name: str) -> WeightFormat:

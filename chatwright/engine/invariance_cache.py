@@ -24,6 +24,7 @@ import torch
 from chatwright.devices import environment
 from chatwright.engine.batch_invariance import find_difference, find_difference_quickly
 from chatwright.engine.forward import Forward
+from chatwright.model.linear import products
 
 FOLDER_VARIABLE = "CHATWRIGHT_CACHE"
 LONGEST_FILE = 100_000  # bytes
@@ -59,6 +60,7 @@ def describe_proof(forward: Forward) -> dict[str, object]:
         "source": source_hash(),
         "dtype": str(forward.model.embedding.weight.dtype),
         "weights": forward.weight_format.name,
+        "packed": sorted({type(one.packed).__name__ for *_, one in products(forward.model)}),
         "model": dataclasses.asdict(forward.config),
     }
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from chatwright.errors import InputError
 from chatwright.model.dropout import Dropout
-from chatwright.model.linear import Linear, pack_linears, quantized_linears, unpack_linears
+from chatwright.model.linear import Linear, pack_linears, unpack_linears
 from chatwright.model.model import Model
 from chatwright.model.packed_weight import FLOAT32, WeightFormat
 
@@ -33,18 +33,8 @@ class PackedModel(Generic[M]):
             weight_format: How the weights are stored (`formats.py`).
 
         Raises:
-            InputError: The format needs a CPU, and the model is elsewhere; or it needs weights as a
-                GGUF file stores them, and the model has none.
+            InputError: The format needs a CPU, and the model is elsewhere.
         """
-        if weight_format.needs_quantized and not quantized_linears(model):
-            raise InputError(
-                f"weights = {weight_format.name!r} needs a model that keeps the quantized weights "
-                "of a GGUF file (Q4_0, Q4_1, Q8_0), and this one has none.",
-                remedy="Import the GGUF file with --keep-quantized, or use weights = 'int4' or "
-                "'int8'.",
-                field="weights",
-                value=weight_format.name,
-            )
         self.model = model
         self.weight_format = weight_format
         self.device = model.device

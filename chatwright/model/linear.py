@@ -10,7 +10,8 @@ The layer also applies the activation that follows it, because oneDNN computes i
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +51,10 @@ class Linear(nn.Module):
         if self.packed is not None:
             return self._multiply(x, activation)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        weight = self.weight if self.quantized is None else self.quantized.values()
+        weight: Tensor = self.weight
+        if self.quantized is not None:
+            assert not torch.is_grad_enabled(), "quantized weights have no gradient"
+            weight = self.quantized.values()
         return activate(F.linear(x, weight.to(x.dtype), bias), activation)
 
     def times(self, x: Tensor, factor: Tensor) -> Tensor:
@@ -211,7 +215,17 @@ def _number_type(linear: Linear) -> str:
     return "" if linear.quantized is None else linear.quantized.number_type
 
 
-Product = Callable[[Tensor, FusedActivation], Tensor]
+class Product(Protocol):
+    """A product with a packed weight."""
+
+    @property
+    def packed(self) -> PackedWeight | None:
+        """The weight; None before it is packed."""
+        ...
+
+    def __call__(self, x: Tensor, activation: FusedActivation = "none") -> Tensor:
+        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
+        ...
 
 
 def products(model: nn.Module) -> Iterator[tuple[str, tuple[int, int], Product]]:

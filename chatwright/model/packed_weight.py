@@ -68,8 +68,8 @@ class WeightFormat(Protocol):
     """What the format costs in accuracy."""
     joins_gates: bool
     """Whether a gate and the layer that it multiplies are faster as one matrix."""
-    needs_quantized: bool = False
-    """Whether the format is for models that hold weights as a GGUF file stores them."""
+    keeps_quantized: bool = False
+    """Whether the format computes with the codes of a GGUF file, if the model holds them."""
 
     @property
     def head(self) -> "WeightFormat":

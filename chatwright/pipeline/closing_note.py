@@ -19,6 +19,8 @@ def closing_note(runs: Iterable[Path]) -> str:
             parts.append(outcome.warning)
         elif _has_parent(run):
             parts.append(f"{outcome.summary[0].upper()}{outcome.summary[1:]}.")
+        if outcome.note:
+            parts.append(outcome.note)
     return " ".join(parts)
 
 

@@ -88,9 +88,7 @@ def _read_gguf(
     model = gguf_model.read(header, context_length, keeps_quantized)
     family = families.for_config(model.config)
     assert family is not None, "every architecture of GGUF files is one of a family"
-    return SourceModel(
-        header.path, family.name, model, files, [], gguf_model.notes(header, keeps_quantized)
-    )
+    return SourceModel(header.path, family.name, model, files, [], gguf_model.notes(header, model))
 
 
 def _gguf_tokenizer(header: GgufHeader) -> TokenizerFiles:

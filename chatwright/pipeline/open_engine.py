@@ -8,11 +8,13 @@ from chatwright.devices import available_memory
 from chatwright.engine.cache_plan import MemoryLimits, plan_cache
 from chatwright.engine.embedding_forward import EmbeddingForward
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.formats import needs_quantized
+from chatwright.engine.formats import keeps_quantized
 from chatwright.engine.forward import token_memory
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
+from chatwright.model.linear import quantized_linears
 from chatwright.tasks.embed import Embedder
+from chatwright.tokenizer.tokenizer import Tokenizer
 
 SPECULATIVE_TOKENS = 7
 """Tokens that are checked together where a reply repeats its text; more seldom are all right."""
@@ -26,8 +28,13 @@ def open_text_model(
 ) -> Engine:
     """Load a decoder and open its engine; the arguments are those of `open_engine`."""
     show("reading the weights")
-    model, _ = model_directory.load(path, keeps_quantized=needs_quantized(limits.weights))
+    model, _ = load_for_format(path, limits.weights)
     return open_engine(model, limits, n_reply, show, note)
+
+
+def load_for_format(path: Path, weights: str) -> tuple[GPT, Tokenizer]:
+    """Load a decoder for an engine with this format of weights."""
+    return model_directory.load(path, keeps_quantized=keeps_quantized(weights))
 
 
 def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note: Show) -> Engine:
@@ -48,6 +55,11 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
     plan = plan_cache(limits, memory, model.config.context_length, n_reply, available_memory())
     if plan.note:
         note(plan.note)
+    if keeps_quantized(limits.weights) and not quantized_linears(model):
+        note(
+            "This model holds no weights as a GGUF file stores them, so its weights are int8. "
+            "chatwright import --keep-quantized keeps them; training and merging do not."
+        )
     show("packing the weights")
     config = EngineConfig(
         n_slot=plan.n_slot,

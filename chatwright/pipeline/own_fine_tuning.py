@@ -1,5 +1,6 @@
 """Recipe, README and cost of a folder whose model starts from an open model (`new --base`)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +55,12 @@ def base_model(text: str) -> str:
 
 
 def n_weight(base: str) -> int:
-    """Return the number of weights of a base, from its file or from the table of known models."""
+    """Return the number of weights of a base, from its files or from the table of known models."""
     known = known_model(base)
     if known is not None:
         return known.model_bytes // 4
     path = model_directory.find(model_names.model_directory(base))
-    files = {entry.file for entry in stored_weights.find_tensors(path).values()}
-    return sum(file.stat().st_size for file in files) // 4
+    return sum(math.prod(one.shape) for one in stored_weights.find_tensors(path).values())
 
 
 def estimated_cost(n_weights: int, n_conversation: int, n_character: int) -> Cost:

@@ -10,10 +10,10 @@ from chatwright.chat.receipt import Receipt
 from chatwright.chat.replay import Replay, replay
 from chatwright.checkpoint import model_directory
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.formats import needs_quantized
 from chatwright.errors import InputError
 from chatwright.model.packed_weight import FLOAT32
 from chatwright.pipeline.adapter_factors import read_adapter
+from chatwright.pipeline.open_engine import load_for_format
 from chatwright.pipeline.reply_dependencies import reply_dependencies
 
 N_SLOT = 8
@@ -57,8 +57,7 @@ def _replay_format(
     weight_format: str,
 ) -> list[Replay]:
     """Repeat replies that were computed with weights in one format."""
-    keeps_quantized = needs_quantized(weight_format)
-    model, tokenizer = model_directory.load(found, keeps_quantized=keeps_quantized)
+    model, tokenizer = load_for_format(found, weight_format)
     longest = max((_length(receipt) for receipt in receipts), default=1)
     context_length = min(longest, model.config.context_length)
     config = EngineConfig(n_slot=n_slot, context_length=context_length, weights=weight_format)

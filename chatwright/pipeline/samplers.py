@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from chatwright.chat.assistant import Assistant
 from chatwright.conversation import Message
 from chatwright.data.rows import SentencePair
@@ -76,66 +78,27 @@ def _at_most_half_the_context(n_token: int, model: GPT) -> int:
     return min(n_token, model.config.context_length // 2)
 
 
-class GreedyFigures:
-    """Figures of greedy replies: how many end by themselves, and how many repeat the data."""
+class StopRate:
+    """The share of validation questions whose greedy reply ends by itself within the limit."""
 
     def __init__(
-        self,
-        tokenizer: Tokenizer,
-        held_out: Sequence[Rendered],
-        max_tokens: int,
-        learned: Sequence[Rendered] = (),
+        self, tokenizer: Tokenizer, conversations: Sequence[Rendered], max_tokens: int
     ) -> None:
-        """Take the conversations whose first questions are asked.
-
-        Args:
-            tokenizer: The model's tokenizer.
-            held_out: Validation conversations; the stop rate is that of their replies.
-            max_tokens: Longest reply.
-            learned: Training conversations; the replies are compared with their answers.
-        """
         self.stop_ids = format_of(tokenizer).stop_ids
         self.banned_ids = unused_ids(tokenizer)
         self.max_tokens = max_tokens
-        self.held_out = [_first_question(conversation) for conversation in held_out]
-        self.learned = [
-            (_first_question(conversation), answer)
-            for conversation in learned
-            if len(answer := self._first_answer(conversation)) < max_tokens
+        self.prompts = [
+            conversation.token_ids[: conversation.answers[0][0]] for conversation in conversations
         ]
 
     def __call__(self, model: GPT) -> dict[str, float]:
-        """Return `stop_rate`, `mean_reply_tokens` and `answers_as_written`.
-
-        A figure is left out if no question for it fits the context.
-        """
+        """Return `stop_rate` and `mean_reply_tokens`, or {} if no prompt fits the context."""
         longest = model.config.context_length - self.max_tokens
-        prompts = [prompt for prompt in self.held_out if len(prompt) <= longest]
-        learned = [(prompt, answer) for prompt, answer in self.learned if len(prompt) <= longest]
-        if not prompts + learned:
+        prompts = [prompt for prompt in self.prompts if len(prompt) <= longest]
+        if not prompts:
             return {}
-        replies = self._generate(model, [*prompts, *(prompt for prompt, _ in learned)])
-        figures: dict[str, float] = {}
-        if prompts:
-            measured = stop_rate(lambda _: replies[: len(prompts)], prompts)
-            figures |= {
-                "stop_rate": measured.share.value,
-                "mean_reply_tokens": measured.mean_length,
-            }
-        if learned:
-            equal = [
-                self._without_stops(reply) == answer
-                for (reply, _), (_, answer) in zip(replies[len(prompts) :], learned, strict=True)
-            ]
-            figures["answers_as_written"] = sum(equal) / len(equal)
-        return figures
-
-    def _first_answer(self, conversation: Rendered) -> list[int]:
-        start, end = conversation.answers[0]
-        return self._without_stops(conversation.token_ids[start:end])
-
-    def _without_stops(self, token_ids: Sequence[int]) -> list[int]:
-        return [token_id for token_id in token_ids if token_id not in self.stop_ids]
+        measured = stop_rate(lambda rows: self._generate(model, rows), prompts)
+        return {"stop_rate": measured.share.value, "mean_reply_tokens": measured.mean_length}
 
     def _generate(
         self, model: GPT, prompts: Sequence[Sequence[int]]
@@ -159,9 +122,41 @@ class GreedyFigures:
         return [(replies[request_id], has_stopped[request_id]) for request_id in ids]
 
 
-def _first_question(conversation: Rendered) -> Sequence[int]:
-    """Return the token ids before the first answer."""
-    return conversation.token_ids[: conversation.answers[0][0]]
+class ExactMatch:
+    """The share of training answers that the model gives word for word when it is asked.
+
+    Greedy decoding gives an answer word for word exactly when each of its tokens is the most
+    probable one after the tokens before it. So one forward pass shows it, without generating.
+    """
+
+    def __init__(self, conversations: Sequence[Rendered]) -> None:
+        """Take training conversations; of each, the first answer that is learned is asked."""
+        self.answers = [
+            (conversation.token_ids[:end], start)
+            for conversation in conversations
+            for start, end in _learned_answers(conversation)[:1]
+        ]
+
+    @torch.no_grad()
+    def __call__(self, model: GPT) -> dict[str, float]:
+        """Return `exact_match`, or {} if no answer fits the context."""
+        matches = [
+            self._matches(model, token_ids, start)
+            for token_ids, start in self.answers
+            if len(token_ids) <= model.config.context_length
+        ]
+        return {"exact_match": sum(matches) / len(matches)} if matches else {}
+
+    @staticmethod
+    def _matches(model: GPT, token_ids: Sequence[int], start: int) -> bool:
+        row = torch.tensor([token_ids[:-1]], device=model.device)
+        most_probable = model(row)[0, start - 1 :].argmax(dim=-1)
+        return most_probable.tolist() == list(token_ids[start:])
+
+
+def _learned_answers(conversation: Rendered) -> list[tuple[int, int]]:
+    """Return start and end of each answer that carries loss."""
+    return [answer for answer in conversation.answers if conversation.loss_mask[answer[0]]]
 
 
 class PredictedLabels:

@@ -87,10 +87,13 @@ def require_chat_model(name: str, options: Sequence[str]) -> None:
     )
 
 
-def open_model_directory(name: str, watcher: FetchWatcher) -> Path:
-    """Return the directory of the model that `chatwright up NAME` serves; fetch it if needed."""
+def open_model_directory(name: str, watcher: FetchWatcher, weights: str = "float32") -> Path:
+    """Return the directory of the model that `chatwright up NAME` serves; fetch it if needed.
+
+    The arguments are those of `fetch`.
+    """
     path = Path(name)
     is_own = (path / MANIFEST).is_file() or _is_own(path)
     if path.exists() and is_own:
         return model_directory(name)
-    return fetch(name, watcher).directory
+    return fetch(name, watcher, weights).directory

@@ -6,7 +6,7 @@ into training.json, and shown as the last message of a run, in report.html and o
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chatwright.training.loop_config import LoopConfig
@@ -18,9 +18,6 @@ NOTICEABLE_FORGETTING = 0.03
 NOTICEABLE_DISPLACEMENT = 0.2
 """`chosen_reward` of preference optimization may fall to minus this without a warning."""
 
-FEW_AS_WRITTEN = 0.5
-"""A smaller share of answers that are repeated as the training data have them gets a warning."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -31,6 +28,8 @@ class Outcome:
     after: float
     best: float
     best_step: int
+    exact_match: float | None = None
+    """Share of training answers that the result gives word for word; None: not measured."""
     warning: str = ""
     """Why the result may not be what the user wants; "" if nothing is wrong."""
 
@@ -38,6 +37,13 @@ class Outcome:
     def summary(self) -> str:
         """The figure before and after training, in words."""
         return f"{_words(self.figure)} {self.before:.4f} before training, {self.after:.4f} after it"
+
+    @property
+    def note(self) -> str:
+        """What else the user should know; "" for nothing."""
+        if self.exact_match is None:
+            return ""
+        return f"{self.exact_match:.0%} of the training answers are given word for word."
 
 
 def judge(
@@ -66,13 +72,10 @@ def judge(
         _loss_warning(outcome, sign, config),
         _forgetting_warning(figures),
         _displacement_warning(figures),
-        _style_warning(figures),
     ]
-    return Outcome(*_values(outcome), warning=" ".join(filter(None, warnings)))
-
-
-def _values(outcome: Outcome) -> tuple[str, float, float, float, int]:
-    return (outcome.figure, outcome.before, outcome.after, outcome.best, outcome.best_step)
+    return replace(
+        outcome, exact_match=figures.get("exact_match"), warning=" ".join(filter(None, warnings))
+    )
 
 
 def _loss_warning(outcome: Outcome, sign: float, config: LoopConfig) -> str:
@@ -122,18 +125,6 @@ def _displacement_warning(figures: Mapping[str, float]) -> str:
         f"The chosen replies became less probable than before training (chosen_reward "
         f"{reward:.2f}), so replies can get worse although the validation loss falls. Set "
         "sft_weight=1, raise beta, or lower the learning rate."
-    )
-
-
-def _style_warning(figures: Mapping[str, float]) -> str:
-    """Warn if a model that was tuned on few conversations does not know their answers."""
-    share = figures.get("answers_as_written", 1.0)
-    if not share < FEW_AS_WRITTEN:
-        return ""
-    return (
-        f"Of the questions in the training data that were asked, {share:.0%} are answered as the "
-        "data answer them: the model learned the style more than the answers. To teach the "
-        "answers by heart, train with passes=20 loop.patience=0."
     )
 
 

@@ -10,7 +10,15 @@ from torch import Tensor
 from chatwright.devices import generator
 from chatwright.engine.batch_invariance import find_difference
 from chatwright.engine.engine import Engine, EngineConfig
-from chatwright.engine.formats import BASE, FORMATS, LARGEST, Int4Weight, Int8Weight, weight_format
+from chatwright.engine.formats import (
+    BASE,
+    FORMATS,
+    LARGEST,
+    Int4Weight,
+    Int8Weight,
+    SplitInt8Weight,
+    weight_format,
+)
 from chatwright.engine.forward import Forward
 from chatwright.engine.invariance_cache import describe_proof
 from chatwright.engine.messages import Request, RequestId, SamplingConfig, TokenSampled
@@ -207,11 +215,31 @@ def test_a_layer_with_two_number_types_is_packed_in_parts(make_model: MakeModel)
     assert 1e-4 < error < 0.02
 
 
-def test_gguf_is_refused_for_a_model_without_quantized_weights(make_model: MakeModel) -> None:
-    with pytest.raises(InputError) as caught:
-        Forward(make_model(), weight_format=weight_format("gguf"))
-    assert (caught.value.field, caught.value.value) == ("weights", "gguf")
-    assert "--keep-quantized" in caught.value.remedy
+def test_gguf_is_int8_for_a_model_without_quantized_weights(make_model: MakeModel) -> None:
+    logits = []
+    for name in ("int8", "gguf"):
+        with Forward(make_model(), weight_format=weight_format(name)) as forward:
+            logits.append(forward.logits([[1, 2, 3]], [0]))
+    assert torch.equal(*logits)
+
+
+def test_the_check_covers_every_kind_of_packed_weight(make_model: MakeModel) -> None:
+    """Layers of one shape may be packed in different ways; a fault in one way is found."""
+    model = keep_quantized(make_model(n_layer=3, d_model=64, d_ff=96), "Q4_0")
+    up = model.blocks[2].feed_forward.down
+    assert isinstance(up, Linear)
+    up.keep_quantized(quantized(up.inference_weight(), "Q8_0"))
+    with Forward(model, weight_format=weight_format("gguf")) as forward:
+        assert find_difference(forward) == ""
+        proof = str(describe_proof(forward))
+        assert isinstance(up.packed, SplitInt8Weight)
+        up.packed.matmul = lambda x, *_: x.new_full((*x.shape[:-1], 64), len(x))  # type: ignore[method-assign]
+        assert "blocks.2.feed_forward.down" in find_difference(forward)
+    with Forward(
+        keep_quantized(make_model(n_layer=3, d_model=64, d_ff=96), "Q4_0"),
+        weight_format=weight_format("gguf"),
+    ) as forward:
+        assert str(describe_proof(forward)) != proof
 
 
 class ScaledByTheBatch(Int8Weight):

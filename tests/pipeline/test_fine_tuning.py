@@ -320,12 +320,11 @@ def test_continued_pretraining_of_an_imported_model_is_safe_by_default(
 
 
 @pytest.mark.parametrize(("steps", "is_known"), [(1, False), (80, True)])
-def test_answers_known_by_heart_are_counted(
+def test_answers_given_word_for_word_are_counted_as_generated_ones(
     folder: Path, tmp_path: Path, steps: int, is_known: bool
 ) -> None:
     write_rows(tmp_path / "few.jsonl", 12, lambda i: f"At {7 * i}.")
     settings = [f"loop.steps={steps}", "loop.optimizer.learning_rate=0.003", "loop.patience=0"]
-    settings += ["sample_tokens=16", "validation_share=0.1"]
     out = tmp_path / "out"
     printed = tune(folder, out, *settings, data=str(tmp_path / "few.jsonl"))
     figures = json.loads((out / "model" / "training.json").read_text())["figures"]
@@ -333,14 +332,43 @@ def test_answers_known_by_heart_are_counted(
     model, tokenizer = model_directory.load(out)
     rows = [json.loads(line) for line in (tmp_path / "few.jsonl").read_text().splitlines()]
     with Engine(model) as engine:
-        sampling = SamplingConfig(temperature=0, max_tokens=32)
         replies = Assistant(engine, tokenizer).replies(
-            [[Message("user", row["prompt"])] for row in rows], sampling
+            [[Message("user", row["prompt"])] for row in rows],
+            SamplingConfig(temperature=0, max_tokens=32),
         )
-    known = [
+    n_same = sum(
         reply.message.text == row["completion"] for reply, row in zip(replies, rows, strict=True)
-    ]
+    )
     n_train = len(rows) - 1  # one is kept for validation
-    assert sum(known) - 1 <= round(figures["answers_as_written"] * n_train) <= sum(known)
-    assert (figures["answers_as_written"] > 0.8) == is_known
-    assert ("passes=20" in printed) == (not is_known)
+    assert n_same - 1 <= round(figures["exact_match"] * n_train) <= n_same
+    assert (figures["exact_match"] > 0.8) == is_known
+    assert f"{figures['exact_match']:.0%} of the training answers" in printed.splitlines()[-1]
+
+
+def test_only_answers_with_loss_are_asked_and_all_files_of_a_small_set(
+    folder: Path, tmp_path: Path
+) -> None:
+    def row(question: str, answers: list[tuple[str, int]]) -> str:
+        messages: list[dict[str, object]] = []
+        for answer, weight in answers:
+            messages.append({"role": "user", "content": question})
+            messages.append({"role": "assistant", "content": answer, "weight": weight})
+        return json.dumps({"messages": messages}) + "\n"
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text(
+        "".join(row(f"a{i}?", [("wrong", 0), (f"right {i}", 1)]) for i in range(30))
+    )
+    (tmp_path / "data" / "b.jsonl").write_text(
+        "".join(row(f"b{i}?", [(f"b {i}", 1)]) for i in range(30))
+    )
+    prepared = prepare(folder, tmp_path / "out", "lora.rank=4", data=str(tmp_path / "data"))
+    tokenizer = prepared.tokenizer
+    asked = [
+        (tokenizer.decode(ids[:start]), tokenizer.decode(ids[start:]))
+        for ids, start in prepared.stage.exact_match.answers
+    ]
+    assert 10 < len(asked) <= 16
+    assert not any(answer.startswith("wrong") for _, answer in asked)
+    assert any(answer.startswith("right") and "wrong" in asked_ for asked_, answer in asked)
+    assert any(answer.startswith("b ") for _, answer in asked)

@@ -1,6 +1,5 @@
 """`chatwright import model.gguf --keep-quantized`: the weights stay as the file stores them."""
 
-import json
 from pathlib import Path
 
 import gguf
@@ -26,8 +25,11 @@ from chatwright.model.linear import quantized_linears
 from chatwright.model.quantized_weight import BLOCK_BYTES
 from chatwright.pipeline.gguf_export import export_gguf
 from chatwright.pipeline.import_export import import_model
+from chatwright.pipeline.open_models.fetch import FetchWatcher, fetch
 from tests.checkpoint.gguf_converter import convert, random_reference, rewrite
+from tests.pipeline.imported_base import write_rows
 from tests.pipeline.imported_models import write
+from tests.pipeline.run_command import chatwright
 
 pytestmark = pytest.mark.uses_global_rng
 
@@ -105,9 +107,11 @@ def test_the_options_of_the_command_line_reach_the_weights(tmp_path: Path) -> No
     chat = ["--weights", "gguf", "max_tokens=3"]
     answered = CliRunner().invoke(app, ["chat", kept, *chat], input="hello\n")
     assert answered.exit_code == 0, answered.output
-    refused = CliRunner().invoke(app, ["chat", str(tmp_path / "model"), *chat], input="hello\n")
-    assert isinstance(refused.exception, InputError)
-    assert refused.exception.field == "weights"
+    assert "int8" not in answered.stderr
+    import_model(source, tmp_path / "float", "chatwright")
+    answered = CliRunner().invoke(app, ["chat", str(tmp_path / "float"), *chat], input="hello\n")
+    assert answered.exit_code == 0, answered.output
+    assert "int8" in answered.stderr
 
 
 def test_the_kept_model_can_get_control_tokens(tmp_path: Path) -> None:
@@ -120,12 +124,40 @@ def test_the_kept_model_can_get_control_tokens(tmp_path: Path) -> None:
 
 
 def test_other_tools_and_another_import_refuse_the_directory(tmp_path: Path) -> None:
+    import transformers
+
     import_model(str(gguf_file(tmp_path)), tmp_path / "kept", keeps_quantized=True)
-    config = json.loads((tmp_path / "kept" / "config.json").read_text())
-    assert config["quantization_config"]["quant_method"] == "gguf"
+    with pytest.raises(ValueError, match="chatwright"):
+        transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "kept")
     with pytest.raises(InputError) as caught:
         import_model(str(tmp_path / "kept"), tmp_path / "again")
-    assert caught.value.field == "quantization_config"
+    assert caught.value.field == "model_type"
+
+
+def test_a_fetched_gguf_file_is_kept_for_the_format_gguf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = gguf_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for weights, n_kept in (("gguf", 14), ("float32", 0)):
+        copy = file.rename(tmp_path / f"{weights}.gguf")
+        fetched = fetch(str(copy), FetchWatcher(), weights).directory
+        model, _ = model_directory.load(fetched, keeps_quantized=True)
+        assert len(quantized_linears(model)) == n_kept
+        file = copy
+
+
+def test_training_starts_from_the_values_and_writes_a_plain_model(tmp_path: Path) -> None:
+    import_model(str(gguf_file(tmp_path)), tmp_path / "kept", "chatwright", keeps_quantized=True)
+    rows = write_rows(tmp_path / "rows.jsonl", 12, lambda i: f"At {i}.")
+    run = tmp_path / "run"
+    options = ["loop.steps=1", "loop.precision=float32", "sample_tokens=2", "stop_prompts=0"]
+    chatwright("train", "sft", "--from", tmp_path / "kept", "--data", rows, "--out", run, *options)
+    model, _ = model_directory.load(run, keeps_quantized=True)
+    assert not quantized_linears(model)
+    before = dict(model_directory.load(tmp_path / "kept")[0].named_parameters())
+    for name, after in model.named_parameters():
+        assert 0 <= (after - before[name]).abs().max() < 0.01, name
 
 
 def test_sources_without_weights_that_can_stay_are_refused(tmp_path: Path) -> None:
@@ -138,13 +170,23 @@ def test_sources_without_weights_that_can_stay_are_refused(tmp_path: Path) -> No
         assert not (tmp_path / "kept").exists()
 
 
-def test_a_family_that_stores_its_matrices_transposed_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_stores_layers_together_is_refused(tmp_path: Path) -> None:
+    """GPT-2's query, key and value are one matrix; its other layers stay quantized."""
     source = convert(random_reference("gpt2"), "gpt2", tmp_path / "gpt2.gguf")
-    quantized = quantize(source, tmp_path / "q.gguf", "Q8_0")
-    gguf_model.read(read_gguf_header(quantized))
+    header = read_gguf_header(quantize(source, tmp_path / "q.gguf", "Q8_0"))
+    expected = dict(gguf_model.read(header).named_parameters())
+    layers = quantized_linears(gguf_model.read(header, keeps_quantized=True))
+    assert layers.keys() == {name for name in layers if "attention.query" not in name}
+    for name, layer in layers.items():
+        assert torch.equal(layer.inference_weight(), expected[f"{name}.weight"])
+
+
+def test_types_that_cannot_stay_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        gguf_model.read(read_gguf_header(quantized), keeps_quantized=True)
-    assert (caught.value.field, caught.value.value) == ("keep_quantized", "gpt2")
+        import_model(
+            str(gguf_file(tmp_path, number_type="Q5_0")), tmp_path / "kept", keeps_quantized=True
+        )
+    assert (caught.value.field, caught.value.value) == ("keep_quantized", "Q5_0")
 
 
 def test_damaged_scales_are_refused_at_import(tmp_path: Path) -> None:
@@ -167,7 +209,17 @@ def test_a_tensor_without_whole_blocks_is_refused(
     dtype: torch.dtype, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as caught:
-        quantized_tensors.stored_entry("a.weight.Q8_0", Entry(tmp_path / "a", dtype, shape, 0))
+        quantized_tensors.recognize({"a.weight.Q8_0": Entry(tmp_path / "a", dtype, shape, 0)})
+    assert caught.value.field == "a.weight.Q8_0"
+
+
+def test_a_tensor_in_two_number_types_is_refused(tmp_path: Path) -> None:
+    entries = {
+        "a.weight": Entry(tmp_path / "a", torch.float32, (4, 32), 0),
+        "a.weight.Q8_0": Entry(tmp_path / "a", torch.uint8, (4, 34), 512),
+    }
+    with pytest.raises(InputError) as caught:
+        quantized_tensors.recognize(entries)
     assert caught.value.field == "a.weight.Q8_0"
 
 

@@ -92,14 +92,15 @@ def test_chosen_replies_that_lose_probability_are_reported(reward: float, is_war
     assert ("sft_weight" in judged.warning) == is_warned
 
 
-@pytest.mark.parametrize(("share", "is_warned"), [(0.0, True), (0.4, True), (0.5, False)])
-def test_a_model_that_does_not_know_the_answers_of_few_data_is_reported(
-    share: float, is_warned: bool
-) -> None:
-    figures = {"validation_loss": 1.0, "answers_as_written": share}
-    judged = judge(records([2.0, 1.0]), figures, LoopConfig())
+def test_answers_given_word_for_word_are_noted_where_they_were_measured() -> None:
+    judged = judge(records([2.0, 1.0]), {"validation_loss": 1.0, "exact_match": 0.25}, LoopConfig())
     assert judged is not None
-    assert ("passes=20" in judged.warning) == is_warned
+    assert judged.exact_match == 0.25
+    assert "25%" in judged.note
+    judged = judge(records([2.0, 1.0]), {"validation_loss": 1.0}, LoopConfig())
+    assert judged is not None
+    assert judged.exact_match is None
+    assert judged.note == ""
 
 
 def test_without_the_monitored_figure_there_is_no_outcome() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import directory, hub
+from chatwright.checkpoint.gguf_header import is_gguf
 from chatwright.errors import InputError
 from chatwright.pipeline.model_names import (
     SOURCE,
@@ -49,13 +50,15 @@ class Fetched:
     """Whether an earlier call had fetched it."""
 
 
-def fetch(name: str, watcher: FetchWatcher) -> Fetched:
+def fetch(name: str, watcher: FetchWatcher, weights: str = "float32") -> Fetched:
     """Return the model called `name`, fetched unless it is in models/NAME already.
 
     Args:
         name: A known model, a name on huggingface.co (organization/model), or the path of a model
             of another tool.
         watcher: Receives the progress.
+        weights: The format in which the model will be served. For gguf, the weights of a GGUF file
+            stay as they are.
 
     Raises:
         InputError: There is no such model, it cannot be downloaded or imported, another directory
@@ -71,7 +74,7 @@ def fetch(name: str, watcher: FetchWatcher) -> Fetched:
             watcher.say(f"replacing the damaged {out}")
             directory.remove(out)
         watcher.say("importing the model (this takes some seconds)")
-        for line in _import(source, out, _record(name, known), known):
+        for line in _import(source, out, _record(name, known), known, weights):
             watcher.note(line)
     return Fetched(out, known, was_there=False)
 
@@ -163,10 +166,24 @@ def _record(name: str, known: KnownModel | None) -> dict[str, Any]:
     }
 
 
-def _import(source: Path, out: Path, record: dict[str, Any], known: KnownModel | None) -> list[str]:
+def _import(
+    source: Path,
+    out: Path,
+    record: dict[str, Any],
+    known: KnownModel | None,
+    weights: str,
+) -> list[str]:
     """Import the model, and return lines that describe it."""
-    from chatwright.pipeline.import_export import import_model  # it loads torch
+    from chatwright.engine.formats import keeps_quantized  # these load torch
+    from chatwright.pipeline.import_export import import_model
 
     sampling = known.sampling if known is not None else None
     notes = {SOURCE: record}
-    return import_model(str(source), out, further_notes=notes, sampling=sampling).description()
+    imported = import_model(
+        str(source),
+        out,
+        further_notes=notes,
+        sampling=sampling,
+        keeps_quantized=keeps_quantized(weights) and is_gguf(source),
+    )
+    return imported.description()

@@ -1,6 +1,7 @@
 """The stage that fine-tunes a decoder on example conversations."""
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from chatwright.pipeline.initialize_model import StartingModel, initialize_model
 from chatwright.pipeline.old_texts import measure_old_texts, require_old_texts
 from chatwright.pipeline.prepared_stage import StageInputs, TrainingStage, identifying_settings
 from chatwright.pipeline.read_training_data import read_conversations
-from chatwright.pipeline.samplers import GreedyFigures, Replies
+from chatwright.pipeline.samplers import ExactMatch, Replies, StopRate
 from chatwright.pipeline.stages.pretrain import GPT_TABLE
 from chatwright.pipeline.system_prompt import with_system_prompt
 from chatwright.pipeline.teacher import with_teacher
@@ -47,10 +48,10 @@ from chatwright.training.stages.sft import SFT
 from chatwright.training.validation import PackedValidation
 from chatwright.training.watcher import Watcher
 
-MOST_BY_HEART = 500
+SMALL_SET = 500
 """With more training conversations, nobody expects every answer word for word."""
-N_BY_HEART = 16
-"""Training questions that are asked at every evaluation."""
+N_ASKED = 16
+"""Most training questions that are asked at an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +139,8 @@ def prepare(config: SFTConfig, inputs: StageInputs) -> TrainingStage:
         PackedValidation(data.validation, dtype),
         dtype,
         Replies(tokenizer, config.sample_prompts, config.sample_tokens),
-        GreedyFigures(
-            tokenizer,
-            data.questions[: config.stop_prompts],
-            config.sample_tokens * 2,
-            data.learned,
-        ),
+        StopRate(tokenizer, data.questions[: config.stop_prompts], config.sample_tokens * 2),
+        ExactMatch(data.asked),
     )
     checks: list[Callable[[Path], None]] = []
     if _usually_end_within(data.questions[: config.stop_prompts], config.sample_tokens * 2):
@@ -171,8 +168,8 @@ class _Data:
     validation: PackedBatches
     questions: list[Rendered]
     """The validation conversations."""
-    learned: list[Rendered]
-    """Training conversations whose answers the model may be meant to know by heart."""
+    asked: list[Rendered]
+    """Training conversations of a small set; the model may be meant to know their answers."""
 
 
 def _read_data(
@@ -203,10 +200,11 @@ def _read_data(
     config = tuning.fit_loop(config, batches.n_step, config.passes)
     tuning.report(config, batches, validation, len(train.conversations))
     warn_of_few(watcher, len(held_out.conversations))
-    learned = train.conversations if tuning.is_fitted else []
-    if len(learned) > MOST_BY_HEART:
-        learned = []
-    return config, _Data(batches, validation, held_out.conversations, learned[:N_BY_HEART])
+    n_train = len(train.conversations)
+    asked: list[Rendered] = []
+    if tuning.is_fitted and n_train <= SMALL_SET:  # spread over the files
+        asked = list(train.conversations)[:: math.ceil(n_train / N_ASKED)]
+    return config, _Data(batches, validation, held_out.conversations, asked)
 
 
 def _read_texts_again(

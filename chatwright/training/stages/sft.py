@@ -35,10 +35,12 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
         validation: PackedValidation,
         dtype: torch.dtype,
         sampler: ReplySampler = no_samples,
-        reply_figures: ReplyFigures = no_figures,
+        stop_rate: ReplyFigures = no_figures,
+        exact_match: ReplyFigures = no_figures,
     ) -> None:
         super().__init__(batches, validation, dtype, sampler)
-        self.reply_figures = reply_figures
+        self.stop_rate = stop_rate
+        self.exact_match = exact_match
 
     def loss(self, model: GPT, micro_batch: MicroBatch) -> Loss:
         """Return the summed cross-entropy of the replies' tokens."""
@@ -50,4 +52,4 @@ class SFT(SupervisedStage[GPT, MicroBatch]):
 
     def evaluate(self, model: GPT) -> dict[str, float]:
         """Return the validation loss and the figures of the replies."""
-        return self.validation.figures(model) | self.reply_figures(model)
+        return self.validation.figures(model) | self.stop_rate(model) | self.exact_match(model)
