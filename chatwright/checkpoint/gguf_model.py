@@ -116,9 +116,8 @@ def notes(header: GgufHeader, model: Model) -> list[str]:
     n_layer = len(quantized_tensors.block_linears(model))
     counts = ", ".join(f"{count} in {name}" for name, count in kept.most_common())
     return [
-        f"of the weights of {n_layer} layers, {kept.total()} stay as the file stores them "
-        f"({counts}); the rest, the embedding and the head become float32. Serve it with: "
-        "--weights gguf"
+        f"the weights of {kept.total()} of {n_layer} layers stay as the file stores them "
+        f"({counts}); everything else becomes float32. Serve the model with --weights gguf"
     ]
 
 
