@@ -28,7 +28,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
 from chatwright.model.linear import quantized_linears
 from chatwright.model.model import Model
-from chatwright.model.quantized_weight import BLOCK_BYTES
+from chatwright.model.quantized_weight import BLOCKS
 
 FLOAT_TYPES = {"F32", "F16", "BF16"}
 TYPE = "general.type"
@@ -75,12 +75,12 @@ def _find_quantized(
     if kept:
         return kept
     types = sorted({entry.number_type for entry in entries.values()} - FLOAT_TYPES)
-    if set(types) & BLOCK_BYTES.keys():
+    if set(types) & BLOCKS.keys():
         reason = "the file stores several layers as one matrix"
     else:
         reason = f"its layers are in {', '.join(types) or 'floating-point numbers'}"
     raise InputError(
-        f"{path}: no weight can stay quantized: {reason}. Only {', '.join(BLOCK_BYTES)} can.",
+        f"{path}: no weight can stay quantized: {reason}. Only {', '.join(BLOCKS)} can.",
         remedy="Import it without --keep-quantized.",
         field="keep_quantized",
         value=", ".join(types),

@@ -20,7 +20,7 @@ from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
 from chatwright.model.linear import Linear, quantized_linears
 from chatwright.model.model import Model
-from chatwright.model.quantized_weight import BLOCK, BLOCK_BYTES, QuantizedWeight
+from chatwright.model.quantized_weight import BLOCKS, QuantizedWeight
 
 
 class QuantizedTensor(Protocol):
@@ -62,7 +62,8 @@ class QuantizedEntry:
     def shape(self) -> tuple[int, ...]:
         """Shape of the weight."""
         n_out, n_byte = self.entry.shape
-        return n_out, n_byte // BLOCK_BYTES[self.number_type] * BLOCK
+        n_weight, n_block_byte = BLOCKS[self.number_type]
+        return n_out, n_byte // n_block_byte * n_weight
 
     @property
     def nbytes(self) -> int:
@@ -106,12 +107,12 @@ def recognize(entries: Mapping[str, Entry]) -> dict[str, Entry | QuantizedEntry]
 
 def _recognize(name: str, entry: Entry) -> tuple[str, Entry | QuantizedEntry]:
     base, _, number_type = name.rpartition(".")
-    if number_type not in BLOCK_BYTES:
+    if number_type not in BLOCKS:
         return name, entry
     is_whole = (
         entry.dtype == torch.uint8
         and len(entry.shape) == 2
-        and entry.shape[1] % BLOCK_BYTES[number_type] == 0
+        and entry.shape[1] % BLOCKS[number_type][1] == 0
     )
     if not is_whole:
         raise InputError(
@@ -137,7 +138,7 @@ def find(
         entry = entries[weight.public_name]
         is_one = len(weight.parameters) == 1 and weight.parameters[0] in layers
         is_changed = weight.transposed or weight.minus_one or weight.is_row
-        is_quantized = not isinstance(entry, Entry) and entry.number_type in BLOCK_BYTES
+        is_quantized = not isinstance(entry, Entry) and entry.number_type in BLOCKS
         if is_one and not is_changed and is_quantized:
             found[weight.parameters[0]] = cast(QuantizedTensor, entry)
     return found

@@ -37,8 +37,8 @@ def import_(
         bool,
         typer.Option(
             "--keep-quantized",
-            help="Keep the layers' weights of a GGUF file in Q4_0, Q4_1 or Q8_0 as they are: the "
-            "directory is smaller, and serve --weights gguf computes with them.",
+            help="Keep the layers' weights of a GGUF file in Q4_0, Q4_1, Q4_K or Q8_0 as they are: "
+            "the directory is smaller, and serve --weights gguf computes with them.",
         ),
     ] = False,
 ) -> None:

@@ -210,7 +210,7 @@ class SplitInt8Weight:
 
 
 class Gguf(Int4):
-    """The codes of a GGUF file in Q4_0, Q4_1 and Q8_0, which its import kept; the rest is int8."""
+    """The codes of a GGUF file in Q4_0, Q4_1, Q4_K and Q8_0 that its import kept; else int8."""
 
     name = "gguf"
     error = "codes of the GGUF file; scales, inputs and outputs are rounded to bfloat16"

@@ -106,7 +106,7 @@ def import_model(
         context_length: A shorter context than the model's, in tokens.
         further_notes: More entries of the new directory's training.json, such as its license.
         sampling: Sampling settings for requests that leave them out, where the source has none.
-        keeps_quantized: Whether weights of a GGUF file in Q4_0, Q4_1 and Q8_0 stay as they are.
+        keeps_quantized: Whether a GGUF file's weights in Q4_0, Q4_1, Q4_K and Q8_0 stay so.
 
     Raises:
         InputError: `source` is not a supported model, or an option does not apply to it.

@@ -51,7 +51,7 @@ def read(
     Args:
         source: A folder, a GGUF file, or a name on huggingface.co such as organization/model.
         context_length: A shorter context, in tokens.
-        keeps_quantized: Whether weights of a GGUF file in Q4_0, Q4_1 and Q8_0 stay as they are.
+        keeps_quantized: Whether a GGUF file's weights in Q4_0, Q4_1, Q4_K and Q8_0 stay so.
 
     Raises:
         InputError: `source` is not a supported model, or has no weights that can stay quantized.
