@@ -74,7 +74,8 @@ def _find_quantized(
     kept = quantized_tensors.find(build_model.without_memory(GPT, config), weights, entries)
     if kept:
         return kept
-    types = sorted({entry.number_type for entry in entries.values()} - FLOAT_TYPES)
+    in_blocks = {one.number_type for name, one in entries.items() if name.startswith("blk.")}
+    types = sorted(in_blocks - FLOAT_TYPES)
     if set(types) & BLOCKS.keys():
         reason = "the file stores several layers as one matrix"
     else:

@@ -193,11 +193,21 @@ def test_a_file_that_stores_layers_together_is_refused(tmp_path: Path) -> None:
 
 
 def test_types_that_cannot_stay_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        import_model(
-            str(gguf_file(tmp_path, number_type="Q5_0")), tmp_path / "kept", keeps_quantized=True
-        )
-    assert (caught.value.field, caught.value.value) == ("keep_quantized", "Q5_0")
+    """The embedding is in Q8_0, but it becomes float32 in any case."""
+    mixed = quantize(gguf_file(tmp_path).parent / "model.gguf", tmp_path / "mixed.gguf", "Q5_0")
+    rewritten = tmp_path / "rewritten.gguf"
+
+    def change(name: str, numbers: np.ndarray) -> tuple[np.ndarray, str]:
+        if numbers.ndim == 1:
+            return numbers, "F32"
+        number_type = "Q5_0" if name.startswith("blk.") else "Q8_0"
+        return quantize_blocks.quantize(numbers, number_type), number_type
+
+    rewrite(tmp_path / "model.gguf", rewritten, change)
+    for source in (mixed, rewritten):
+        with pytest.raises(InputError) as caught:
+            import_model(str(source), tmp_path / "kept", keeps_quantized=True)
+        assert (caught.value.field, caught.value.value) == ("keep_quantized", "Q5_0")
 
 
 def test_damaged_scales_are_refused_at_import(tmp_path: Path) -> None:
