@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.checkpoint import directory, hub
-from chatwright.checkpoint.gguf_header import is_gguf
 from chatwright.errors import InputError
 from chatwright.pipeline.model_names import (
     SOURCE,
@@ -174,7 +173,8 @@ def _import(
     weights: str,
 ) -> list[str]:
     """Import the model, and return lines that describe it."""
-    from chatwright.engine.formats import keeps_quantized  # these load torch
+    from chatwright.checkpoint.gguf_header import is_gguf  # these load numpy and torch
+    from chatwright.engine.formats import keeps_quantized
     from chatwright.pipeline.import_export import import_model
 
     sampling = known.sampling if known is not None else None
