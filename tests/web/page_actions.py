@@ -1,5 +1,7 @@
 """What tests do on the page and expect of it."""
 
+from collections.abc import Callable
+
 from playwright.sync_api import Page, expect
 
 PHONE = {"width": 390, "height": 844}
@@ -24,6 +26,15 @@ def wait_for_reply(page: Page) -> None:
     conversation has thousands of messages and the machine is busy.
     """
     page.locator("#send").wait_for()
+
+
+def wait_until(page: Page, condition: Callable[[], bool], n_look: int = 400) -> None:
+    """Look at the server's state until it is as expected; the page goes on meanwhile."""
+    for _ in range(n_look):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the server's state did not become as expected")
 
 
 def expect_conversation(page: Page, *texts: str) -> None:

@@ -14,7 +14,7 @@ from chatwright.server.app import LESSONS
 from chatwright.server.own_models.own_models import OwnModelLimits, OwnModels
 from chatwright.server.replies.pending_reply import Served
 from tests.server.own_models.test_own_models import give_model
-from tests.web.page_actions import PHONE
+from tests.web.page_actions import PHONE, wait_until
 from tests.web.served_models import TOKENIZER
 from tests.web.store_server import store_server
 from tests.web.traced_model import serve_traced_model, traced_model
@@ -215,10 +215,13 @@ def test_checks_switch_to_the_own_model_and_answers_reach_the_server(tmp_path, o
             assert asked.value.post_data_json["model"] == name
         before, after = view.locator("fieldset").all()
         for question, option in ((before, 2), (after, 0)):
-            with page.expect_response("**/api/lessons/answers/tokens"):
-                question.get_by_role("radio").nth(option).check()
-        (stored,) = server.store.lessons.of_user(user)
-        assert (stored.before, stored.after, stored.has_checked) == (2, 0, True)
+            question.get_by_role("radio").nth(option).check()
+
+        def stored() -> list[tuple[int | None, int | None, bool]]:
+            lessons = server.store.lessons.of_user(user)
+            return [(one.before, one.after, one.has_checked) for one in lessons]
+
+        wait_until(page, lambda: stored() == [(2, 0, True)])
         other = open_lessons(open_page, server.address)  # another browser of the same user
         expect(other.get_by_test_id("progress")).to_contain_text("1 of 13")
 

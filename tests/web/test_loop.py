@@ -20,7 +20,14 @@ from chatwright.server.opening_status import OpeningStatus
 from tests.pipeline.improve.conftest import folder, trained  # noqa: F401
 from tests.pipeline.improve.planted_preference import N_PROMPT, QUICK, feedback, question
 from tests.web.loop_server import loop_server
-from tests.web.page_actions import DESKTOP, PHONE, ask, expect_conversation, wait_for_reply
+from tests.web.page_actions import (
+    DESKTOP,
+    PHONE,
+    ask,
+    expect_conversation,
+    wait_for_reply,
+    wait_until,
+)
 from tests.web.served_models import EchoAssistant
 
 pytestmark = pytest.mark.ci
@@ -117,10 +124,10 @@ def test_a_refused_version_is_promoted_with_a_reason_while_a_reply_is_written(se
     refused.get_by_role("textbox").fill(REASON)
     confirm.click()
     expect(refused).to_contain_text("served")
+    wait_until(page, lambda: registry.read(server.versions).events[-1].kind == "promoted")
     event = registry.read(server.versions).events[-1]
-    assert (event.kind, event.reason, event.is_forced) == ("promoted", REASON, True)
-    while len(server.assistants) < 2:  # the server has opened the version
-        page.wait_for_timeout(50)
+    assert (event.reason, event.is_forced) == (REASON, True)
+    wait_until(page, lambda: len(server.assistants) == 2)  # the server has opened the version
     gate.release(10)
     wait_for_reply(chat)
     expect_conversation(chat, "one two three four", "one two three four")
