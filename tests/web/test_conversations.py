@@ -12,6 +12,7 @@ from tests.web.page_actions import (
     assert_fits_window,
     expect_conversation,
     wait_for_reply,
+    wait_until,
 )
 
 pytestmark = pytest.mark.ci
@@ -95,7 +96,7 @@ def test_a_reply_in_the_browser_loses_at_most_a_second_and_can_be_continued(echo
     ask(page, "count")
     expect_conversation(page, "count", "one two three")
     # All that arrived is stored within a second, although nothing more arrives.
-    page.wait_for_function(f"async () => (await ({STORED})()).join() === 'one two three '")
+    wait_until(page, lambda: page.evaluate(STORED) == ["one two three "])
     expect(titles(page)).to_have_text(["count"])  # the address names the conversation by now
     page.reload()
     expect_conversation(page, "count", "one two three")
