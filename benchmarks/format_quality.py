@@ -22,7 +22,7 @@ from chatwright.checkpoint import model_directory
 from chatwright.engine.formats import FORMATS, keeps_quantized
 from chatwright.engine.forward import Forward
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import products, quantized_linears
+from chatwright.model.linear import products, quantized_weights
 
 LENGTH = 512
 
@@ -50,7 +50,7 @@ def main() -> None:
     for name in FORMATS:
         if keeps_quantized(name):
             model, _ = model_directory.load(arguments.directory, keeps_quantized=True)
-            if not quantized_linears(model):
+            if not quantized_weights(model):
                 continue
         measure(model, name, texts, expected, n_byte)
 

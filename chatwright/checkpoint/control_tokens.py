@@ -6,13 +6,15 @@ tokens do not change.
 """
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
 
+from chatwright.checkpoint import quantized_tensors
 from chatwright.checkpoint.build_model import assign_weights, build
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import Linear, quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.tokenizer.control import ControlIds
 from chatwright.tokenizer.imported import ImportedTokenizer
 
@@ -30,15 +32,12 @@ def add_control_tokens(model: GPT, tokenizer: ImportedTokenizer) -> tuple[GPT, I
     for name in VOCABULARY_MATRICES:
         if name in weights:
             weights[name] = _with_new_rows(weights[name], first_id, config.vocab_size)
-    quantized = quantized_linears(model)
-    saved = sum(4 * linear.weight.numel() for linear in quantized.values())
+    quantized = quantized_weights(model)
+    saved = sum(4 * math.prod(weight.shape) for weight in quantized.values())
     new_model = build(GPT, config, bytes_saved=saved)
     assign_weights(new_model, weights)
-    for name, linear in quantized.items():
-        new_linear = new_model.get_submodule(name)
-        assert isinstance(new_linear, Linear), "both models have the same layers"
-        assert linear.quantized is not None, "the layer is one of quantized_linears"
-        new_linear.keep_quantized(linear.quantized)
+    for name, weight in quantized.items():
+        quantized_tensors.assign(new_model, name, weight)
     return new_model.train(model.training), new_tokenizer
 
 

@@ -26,7 +26,7 @@ from chatwright.checkpoint.quantized_tensors import QuantizedTensor
 from chatwright.errors import InputError
 from chatwright.model.gpt import GPT
 from chatwright.model.gpt_config import GPTConfig
-from chatwright.model.linear import quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.model.model import Model
 from chatwright.model.quantized_weight import BLOCKS
 
@@ -104,11 +104,7 @@ def notes(header: GgufHeader, model: Model) -> list[str]:
     quantized = [name for name, _ in types.most_common() if name not in FLOAT_TYPES]
     if not quantized:
         return []
-    kept = Counter(
-        layer.quantized.number_type
-        for layer in quantized_linears(model).values()
-        if layer.quantized is not None
-    )
+    kept = Counter(weight.number_type for weight in quantized_weights(model).values())
     if not kept:
         return [
             f"the file's weights are quantized ({', '.join(quantized)}); the imported model "

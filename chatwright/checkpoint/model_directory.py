@@ -42,7 +42,7 @@ from chatwright.errors import InputError
 from chatwright.model import lora
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.model.model import Model, ModelConfig
 from chatwright.model.transfer import give_scalar_head
 from chatwright.tokenizer.imported_settings import SETTINGS_FILE
@@ -120,7 +120,7 @@ def write(target: Path, model: Model, tokenizer: Tokenizer, base: Base | None = 
 
 
 def _write_model(target: Path, model: Model, tokenizer: Tokenizer) -> None:
-    is_quantized = bool(quantized_linears(model))
+    is_quantized = bool(quantized_weights(model))
     config = public_config(model.config, for_other_tools=not is_quantized)
     weights = layout(model, config["model_type"])
     tensors = to_public_tensors(weights, dict(model.named_parameters()))

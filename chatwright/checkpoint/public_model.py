@@ -30,7 +30,7 @@ from chatwright.checkpoint.stored_weights import StoredTensor
 from chatwright.errors import InputError
 from chatwright.model.encoder_config import EncoderConfig
 from chatwright.model.gpt_config import GPTConfig
-from chatwright.model.linear import quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.model.model import Model, ModelConfig
 
 QUANTIZED = "quantized weights are not supported; import the model they were made from"
@@ -203,12 +203,11 @@ def require_floats(tensors: Mapping[str, StoredTensor], path: Path) -> None:
 def require_finite(model: Model, weights: Iterable[Weight], path: Path) -> None:
     """Reject weights that are infinite or NaN."""
     parameters = dict(model.named_parameters())
-    quantized = quantized_linears(model)
+    quantized = quantized_weights(model)
     for weight in weights:
         for name in weight.parameters:
-            layer = quantized.get(name.removesuffix(".weight"))
-            if layer is not None and layer.quantized is not None:
-                is_finite = layer.quantized.is_finite()
+            if name in quantized:
+                is_finite = quantized[name].is_finite()
             else:
                 is_finite = _is_finite(parameters[name])
             if not is_finite:

@@ -9,41 +9,18 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
 from chatwright.checkpoint import safetensors_file
-from chatwright.checkpoint.family import Weight, as_parameters
+from chatwright.checkpoint.family import Weight
+from chatwright.checkpoint.gguf_tensors import GgufEntry
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
-from chatwright.model.linear import Linear, quantized_linears
+from chatwright.model.linear import Linear, quantized_weights
 from chatwright.model.model import Model
 from chatwright.model.quantized_weight import BLOCKS, QuantizedWeight
-
-
-class QuantizedTensor(Protocol):
-    """A quantized tensor of a file."""
-
-    @property
-    def number_type(self) -> str:
-        """llama.cpp's name of its number type."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the weight."""
-        ...
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in the file."""
-        ...
-
-    def read_quantized(self) -> QuantizedWeight:
-        """Read the weight as it is stored."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -82,6 +59,10 @@ class QuantizedEntry:
     def read_quantized(self) -> QuantizedWeight:
         """Read the weight as it is stored."""
         return QuantizedWeight(self.number_type, safetensors_file.read(self.entry))
+
+
+QuantizedTensor = QuantizedEntry | GgufEntry
+"""A tensor of a file that can be read as it is stored, if its type is one of BLOCKS."""
 
 
 def recognize(entries: Mapping[str, Entry]) -> dict[str, Entry | QuantizedEntry]:
@@ -138,9 +119,10 @@ def find(
         entry = entries[weight.public_name]
         is_one = len(weight.parameters) == 1 and weight.parameters[0] in layers
         is_changed = weight.transposed or weight.minus_one or weight.is_row
-        is_quantized = not isinstance(entry, Entry) and entry.number_type in BLOCKS
-        if is_one and not is_changed and is_quantized:
-            found[weight.parameters[0]] = cast(QuantizedTensor, entry)
+        if isinstance(entry, Entry) or entry.number_type not in BLOCKS:
+            continue
+        if is_one and not is_changed:
+            found[weight.parameters[0]] = entry
     return found
 
 
@@ -158,25 +140,23 @@ def bytes_saved(sources: Iterable[QuantizedTensor]) -> int:
     return sum(4 * math.prod(one.shape) - one.nbytes for one in sources)
 
 
-def assign(model: Model, weight: Weight, stored: QuantizedWeight) -> None:
-    """Give the layer of a weight its quantized tensor, with the rows in our order."""
-    layer = model.get_submodule(weight.parameters[0].removesuffix(".weight"))
+def assign(model: Model, name: str, weight: QuantizedWeight) -> None:
+    """Give the layer with this parameter a quantized weight."""
+    layer = model.get_submodule(name.removesuffix(".weight"))
     assert isinstance(layer, Linear), "only weights of linear layers stay quantized"
-    rows = as_parameters(weight, stored.rows)
-    layer.keep_quantized(QuantizedWeight(stored.number_type, rows.contiguous()))
+    layer.keep_quantized(weight)
 
 
 def with_stored_bytes(
     tensors: Mapping[str, Tensor], model: Model, weights: Iterable[Weight]
 ) -> dict[str, Tensor]:
     """Return the tensors of a file, with quantized weights as bytes under longer names."""
-    layers = quantized_linears(model)
+    quantized = quantized_weights(model)
     result = dict(tensors)
     for weight in weights:
-        layer = layers.get(weight.parameters[0].removesuffix(".weight"))
-        if layer is not None and layer.quantized is not None:
+        kept = quantized.get(weight.parameters[0])
+        if kept is not None:
             assert weight.is_stored_directly, "our own layout stores the rows in our order"
             del result[weight.public_name]
-            name = f"{weight.public_name}.{layer.quantized.number_type}"
-            result[name] = layer.quantized.rows
+            result[f"{weight.public_name}.{kept.number_type}"] = kept.rows
     return result

@@ -21,6 +21,7 @@ from chatwright.checkpoint.quantized_tensors import QuantizedEntry, QuantizedTen
 from chatwright.checkpoint.safetensors_file import Entry
 from chatwright.errors import InputError
 from chatwright.model.model import Model
+from chatwright.model.quantized_weight import QuantizedWeight
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -142,7 +143,10 @@ def load_into(
 
     def read(weight: Weight) -> None:
         if (quantized := kept.get(weight.parameters[0])) is not None:
-            quantized_tensors.assign(model, weight, quantized.read_quantized())
+            stored = quantized.read_quantized()
+            rows = as_parameters(weight, stored.rows).contiguous()
+            own = QuantizedWeight(stored.number_type, rows)
+            quantized_tensors.assign(model, weight.parameters[0], own)
             return
         entry = entries[weight.public_name]
         targets = [parameters[name] for name in weight.parameters]

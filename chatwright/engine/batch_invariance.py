@@ -73,7 +73,7 @@ def _first(*checks: Iterator[str]) -> str:
 
 
 def _check_linears(forward: Forward, n_row: int, generator: torch.Generator) -> Iterator[str]:
-    checked: set[tuple[object, tuple[int, int]]] = set()
+    checked: set[tuple[type, tuple[int, int]]] = set()
     cuts = [cut for cut in (0, 1, 3, 8, 24, N_ROW) if cut <= n_row]
     for name, shape, product in products(forward.model):
         if (type(product.packed), shape) in checked:

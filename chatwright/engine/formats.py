@@ -12,6 +12,7 @@ A model's head is int8 in int4 and gguf, because bfloat16 is too coarse for logi
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ from chatwright.model.packed_weight import (
     WeightFormat,
     activate_rows,
 )
-from chatwright.model.quantized_weight import Codes, QuantizedWeight
+from chatwright.model.quantized_weight import GROUP, Codes, QuantizedWeight
 
 BASE = 64
 """Values of a digit. Without VNNI the processor adds two products in 16 bits, so an input may have
@@ -36,12 +37,30 @@ LARGEST = (BASE - 1) * BASE
 STEPS = torch.tensor([BASE - 1.0, LARGEST]).view(2, 1, 1)
 """What the largest input of a row becomes in steps of a high digit, and of a low one."""
 LARGEST_WEIGHT = 127
-GROUP = 32
-"""Weights of int4 that share a scale and an offset."""
 LARGEST_CODE = 15
 
 
-class Int8Weight:
+class SmallWeight(ABC):
+    """A weight (out, in) in fewer bits; bias and activation are computed after the product."""
+
+    nbytes: int
+
+    @abstractmethod
+    def product(self, rows: Tensor) -> Tensor:
+        """Compute x W^T. (N, in) -> (N, out)."""
+
+    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
+        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
+        out = self.product(x.reshape(-1, x.shape[-1]))
+        out = activate_rows(out if bias is None else out + bias, activation)
+        return out.view(*x.shape[:-1], -1)
+
+    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
+        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
+        return self.matmul(x, bias, "none").mul_(factor)
+
+
+class Int8Weight(SmallWeight):
     """A weight (out, in) as 8-bit integers with one scale per output."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -52,13 +71,12 @@ class Int8Weight:
         self.zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.nbytes = quantized.nbytes + self.scales.nbytes + self.zeros.nbytes
 
-    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
-        """Compute activation(x W^T + bias). (..., in) -> (..., out).
+    def product(self, rows: Tensor) -> Tensor:
+        """Compute x W^T. (N, in) -> (N, out).
 
         Inputs become integers, input = scale * (BASE * high + low), and both digits are rows of one
         integer product.
         """
-        rows = x.reshape(-1, x.shape[-1])  # (N, in)
         n_row = len(rows)
         largest = torch.linalg.vector_norm(rows, math.inf, dim=1, keepdim=True)
         scales = largest.clamp_min_(1e-30) / STEPS  # (2, N, 1), those of the high and low digits
@@ -81,13 +99,7 @@ class Int8Weight:
             [],
             "",
         )  # (2 N, out)
-        out = torch.add(products[n_row:], products[:n_row], alpha=BASE).mul_(scales[1])
-        out = activate_rows(out if bias is None else out + bias, activation)
-        return out.view(*x.shape[:-1], -1)
-
-    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
-        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
-        return self.matmul(x, bias, "none").mul_(factor)
+        return torch.add(products[n_row:], products[:n_row], alpha=BASE).mul_(scales[1])
 
 
 class Int8(WeightFormat):
@@ -114,7 +126,7 @@ class Int8(WeightFormat):
         return Int8Weight(weight)
 
 
-class Int4Weight:
+class Int4Weight(SmallWeight):
     """A weight (out, in) as 4-bit codes with a scale and an offset per group of 32."""
 
     def __init__(self, codes: Tensor, scales: Tensor, offsets: Tensor) -> None:
@@ -146,19 +158,12 @@ class Int4Weight:
         codes = (distances / steps).round_().add_(8).clamp_(0, LARGEST_CODE)
         return cls(codes.flatten(1), scales, offsets)
 
-    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
-        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
-        rows = x.reshape(-1, x.shape[-1])  # (N, in)
+    def product(self, rows: Tensor) -> Tensor:
+        """Compute x W^T. (N, in) -> (N, out)."""
         out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
             rows.bfloat16(), self.weight, GROUP, self.scales_and_offsets
         )
-        out = out[:, : self.n_out].float()
-        out = activate_rows(out if bias is None else out + bias, activation)
-        return out.view(*x.shape[:-1], -1)
-
-    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
-        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
-        return self.matmul(x, bias, "none").mul_(factor)
+        return out[:, : self.n_out].float()
 
 
 class Int4(WeightFormat):
@@ -184,7 +189,7 @@ class Int4(WeightFormat):
         return Int8Weight(weight) if weight.shape[1] % GROUP else Int4Weight.rounded(weight)
 
 
-class SplitInt8Weight:
+class SplitInt8Weight(SmallWeight):
     """A weight of 8-bit codes as the sum of two weights of 4-bit codes."""
 
     def __init__(self, parts: Sequence[Codes]) -> None:
@@ -197,16 +202,10 @@ class SplitInt8Weight:
         )
         self.nbytes = self.both.nbytes
 
-    def matmul(self, x: Tensor, bias: Tensor | None, activation: FusedActivation) -> Tensor:
-        """Compute activation(x W^T + bias). (..., in) -> (..., out)."""
-        products = self.both.matmul(x, None, "none").view(-1, 2 * self.n_out)
-        out = products[:, : self.n_out] + products[:, self.n_out :]
-        out = activate_rows(out if bias is None else out + bias, activation)
-        return out.view(*x.shape[:-1], -1)
-
-    def times(self, x: Tensor, bias: Tensor | None, factor: Tensor) -> Tensor:
-        """Compute (x W^T + bias) * factor. (..., in), (..., out) -> (..., out)."""
-        return self.matmul(x, bias, "none").mul_(factor)
+    def product(self, rows: Tensor) -> Tensor:
+        """Compute x W^T. (N, in) -> (N, out)."""
+        products = self.both.product(rows)
+        return products[:, : self.n_out] + products[:, self.n_out :]
 
 
 class Gguf(Int4):

@@ -154,10 +154,10 @@ def _pack(linears: tuple[Linear, ...], weight_format: WeightFormat) -> PackedWei
     return weight_format.pack(torch.cat([linear.inference_weight() for linear in linears]))
 
 
-def quantized_linears(model: nn.Module) -> dict[str, Linear]:
-    """Return the layers whose weights are as a GGUF file stores them, by name."""
+def quantized_weights(model: nn.Module) -> dict[str, QuantizedWeight]:
+    """Return the weights that are as a GGUF file stores them, by the parameter's name."""
     return {
-        name: module
+        f"{name}.weight": module.quantized
         for name, module in model.named_modules()
         if isinstance(module, Linear) and module.quantized is not None
     }

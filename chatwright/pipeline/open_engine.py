@@ -12,7 +12,7 @@ from chatwright.engine.formats import keeps_quantized
 from chatwright.engine.forward import token_memory
 from chatwright.model.encoder import Encoder
 from chatwright.model.gpt import GPT
-from chatwright.model.linear import quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.tasks.embed import Embedder
 from chatwright.tokenizer.tokenizer import Tokenizer
 
@@ -55,7 +55,7 @@ def open_engine(model: GPT, limits: MemoryLimits, n_reply: int, show: Show, note
     plan = plan_cache(limits, memory, model.config.context_length, n_reply, available_memory())
     if plan.note:
         note(plan.note)
-    if keeps_quantized(limits.weights) and not quantized_linears(model):
+    if keeps_quantized(limits.weights) and not quantized_weights(model):
         note(
             "This model holds no weights as a GGUF file stores them, so its weights are int8. "
             "chatwright import --keep-quantized keeps them; training and merging do not."

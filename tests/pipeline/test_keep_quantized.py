@@ -21,7 +21,7 @@ from chatwright.engine.engine import Engine, EngineConfig
 from chatwright.engine.formats import FORMATS
 from chatwright.engine.messages import Request, SamplingConfig, TokenSampled
 from chatwright.errors import InputError
-from chatwright.model.linear import quantized_linears
+from chatwright.model.linear import quantized_weights
 from chatwright.model.quantized_weight import BLOCKS
 from chatwright.pipeline.gguf_export import export_gguf
 from chatwright.pipeline.import_export import import_model
@@ -76,16 +76,17 @@ def test_all_weights_equal_those_of_an_import_in_float32(
     converted = dict(model_directory.load(tmp_path / "kept")[0].named_parameters())
     assert all(torch.equal(expected[name], converted[name]) for name in expected)
     model, _ = model_directory.load(tmp_path / "kept", keeps_quantized=True)
-    layers = quantized_linears(model)
+    kept = quantized_weights(model)
     n_weight = BLOCKS[number_type][0]
     linears = quantized_tensors.block_linears(model)
     assert len(linears) == 7 * model.config.n_layer
-    assert layers.keys() == {n for n, linear in linears if linear.weight.shape[1] % n_weight == 0}
-    for name, layer in layers.items():
-        assert layer.weight.is_meta
-        assert layer.quantized is not None
-        assert layer.quantized.number_type == number_type
-        assert torch.equal(layer.quantized.values(), expected[f"{name}.weight"])
+    whole = [f"{n}.weight" for n, linear in linears if linear.weight.shape[1] % n_weight == 0]
+    assert kept.keys() == set(whole)
+    parameters = dict(model.named_parameters())
+    for name, weight in kept.items():
+        assert parameters[name].is_meta
+        assert weight.number_type == number_type
+        assert torch.equal(weight.values(), expected[name])
 
 
 def test_the_kept_model_replies_and_its_replies_are_replayed(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_a_fetched_gguf_file_is_kept_for_the_format_gguf(
         copy = file.rename(tmp_path / f"{weights}.gguf")
         fetched = fetch(str(copy), FetchWatcher(), weights).directory
         model, _ = model_directory.load(fetched, keeps_quantized=True)
-        assert len(quantized_linears(model)) == n_kept
+        assert len(quantized_weights(model)) == n_kept
         file = copy
 
 
@@ -165,10 +166,10 @@ def test_training_starts_from_the_values_and_writes_a_plain_model(tmp_path: Path
     options = ["loop.steps=1", "loop.precision=float32", "sample_tokens=2", "stop_prompts=0"]
     chatwright("train", "sft", "--from", tmp_path / "kept", "--data", rows, "--out", run, *options)
     model, _ = model_directory.load(run, keeps_quantized=True)
-    assert not quantized_linears(model)
+    assert not quantized_weights(model)
     before = dict(model_directory.load(tmp_path / "kept")[0].named_parameters())
     for name, after in model.named_parameters():
-        assert 0 <= (after - before[name]).abs().max() < 0.01, name
+        assert (after - before[name]).abs().max() < 0.01, name
 
 
 def test_sources_without_weights_that_can_stay_are_refused(tmp_path: Path) -> None:
@@ -181,15 +182,18 @@ def test_sources_without_weights_that_can_stay_are_refused(tmp_path: Path) -> No
         assert not (tmp_path / "kept").exists()
 
 
-def test_a_file_that_stores_layers_together_is_refused(tmp_path: Path) -> None:
+def test_layers_that_a_file_stores_together_become_float32(tmp_path: Path) -> None:
     """GPT-2's query, key and value are one matrix; its other layers stay quantized."""
     source = convert(random_reference("gpt2"), "gpt2", tmp_path / "gpt2.gguf")
     header = read_gguf_header(quantize(source, tmp_path / "q.gguf", "Q8_0"))
     expected = dict(gguf_model.read(header).named_parameters())
-    layers = quantized_linears(gguf_model.read(header, keeps_quantized=True))
-    assert layers.keys() == {name for name in layers if "attention.query" not in name}
-    for name, layer in layers.items():
-        assert torch.equal(layer.inference_weight(), expected[f"{name}.weight"])
+    model = gguf_model.read(header, keeps_quantized=True)
+    kept = quantized_weights(model)
+    together = ("attention.query.weight", "attention.key.weight", "attention.value.weight")
+    linears = [f"{name}.weight" for name, _ in quantized_tensors.block_linears(model)]
+    assert kept.keys() == {name for name in linears if not name.endswith(together)}
+    for name, weight in kept.items():
+        assert torch.equal(weight.values(), expected[name])
 
 
 def test_types_that_cannot_stay_are_named(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def _read_data(
     n_train = len(train.conversations)
     asked: list[Rendered] = []
     if tuning.is_fitted and n_train <= SMALL_SET:  # spread over the files
-        asked = list(train.conversations)[:: math.ceil(n_train / N_ASKED)]
+        asked = train.conversations[:: math.ceil(n_train / N_ASKED)]
     return config, _Data(batches, validation, held_out.conversations, asked)
 
 
