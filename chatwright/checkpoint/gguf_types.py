@@ -6,8 +6,6 @@ in ggml.h, and the block structures in ggml-common.h.
 
 from dataclasses import dataclass
 
-from chatwright.model.quantized_weight import BLOCKS
-
 
 @dataclass(frozen=True)
 class TensorType:
@@ -25,14 +23,14 @@ class TensorType:
 TYPES = {
     0: TensorType("F32", 1, 4),
     1: TensorType("F16", 1, 2),
-    2: TensorType("Q4_0", *BLOCKS["Q4_0"]),
-    3: TensorType("Q4_1", *BLOCKS["Q4_1"]),
+    2: TensorType("Q4_0", 32, 18),
+    3: TensorType("Q4_1", 32, 20),
     6: TensorType("Q5_0", 32, 22),
     7: TensorType("Q5_1", 32, 24),
-    8: TensorType("Q8_0", *BLOCKS["Q8_0"]),
+    8: TensorType("Q8_0", 32, 34),
     10: TensorType("Q2_K", 256, 84),
     11: TensorType("Q3_K", 256, 110),
-    12: TensorType("Q4_K", *BLOCKS["Q4_K"]),
+    12: TensorType("Q4_K", 256, 144),
     13: TensorType("Q5_K", 256, 176),
     14: TensorType("Q6_K", 256, 210),
     16: TensorType("IQ2_XXS", 256, 66),
